@@ -1,0 +1,21 @@
+/// The name of a network interface: 1 to 15 bytes, as the kernel's `dev_valid_name` allows.
+public struct InterfaceName: Hashable, Comparable, Sendable {
+    public let text: String
+
+    /// `nil` for an empty name, one over 15 bytes, `.`, `..`, or one with a slash, a colon or white space.
+    public init?(_ text: some StringProtocol) {
+        let bytes = text.utf8
+        guard
+            (1...15).contains(bytes.count), text != ".", text != "..",
+            bytes.allSatisfy({ $0 > 0x20 && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") && $0 != 0x7f })
+        else { return nil }
+        self.text = String(text)
+    }
+
+    public static func < (lhs: Self, rhs: Self) -> Bool { lhs.text < rhs.text }
+}
+
+extension InterfaceName: LosslessStringConvertible {
+    public init?(_ description: String) { self.init(description[...]) }
+    public var description: String { text }
+}
