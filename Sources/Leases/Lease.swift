@@ -1,0 +1,68 @@
+import IPNetwork
+
+/// What a host publishes with its lease: the JSON value of flannel's `LeaseAttrs`.
+public struct LeaseAttributes: Hashable, Sendable {
+    /// Where the other hosts send this host's packets, IPv4.
+    public var publicIP: IPv4Address?
+    /// The same for IPv6.
+    public var publicIPv6: IPv6Address?
+    /// The backend's name; empty for those that omit it (udp, alloc, tencent-vpc).
+    public var backendType: String
+    /// What the backend of this type needs to know of the host over IPv4: `{"VNI":1,"VtepMAC":"8e:…"}`.
+    public var backendData: JSONValue?
+    /// The same for IPv6.
+    public var backendV6Data: JSONValue?
+
+    public init(
+        publicIP: IPv4Address? = nil, publicIPv6: IPv6Address? = nil, backendType: String = "",
+        backendData: JSONValue? = nil, backendV6Data: JSONValue? = nil
+    ) {
+        self.publicIP = publicIP
+        self.publicIPv6 = publicIPv6
+        self.backendType = backendType
+        self.backendData = backendData
+        self.backendV6Data = backendV6Data
+    }
+}
+
+/// A host's hold on a subnet.
+public struct Lease: Hashable, Sendable {
+    public let key: SubnetKey
+    public var attributes: LeaseAttributes
+    /// The key is without a TTL: an operator set it aside for the host with its PublicIP. It is kept and reused and never
+    /// given a TTL.
+    public let isReservation: Bool
+    /// The registry's revision at which the key was made.
+    public let createRevision: Int64
+    /// The registry's revision at which the key was last written.
+    public let modRevision: Int64
+
+    public init(
+        key: SubnetKey, attributes: LeaseAttributes, isReservation: Bool, createRevision: Int64, modRevision: Int64
+    ) {
+        self.key = key
+        self.attributes = attributes
+        self.isReservation = isReservation
+        self.createRevision = createRevision
+        self.modRevision = modRevision
+    }
+}
+
+/// A key under `<prefix>/subnets/` as the registry holds it, not looked into yet.
+public struct LeaseRecord: Hashable, Sendable {
+    /// The key's last component, for example `10.5.34.0-24`; whatever bytes are there, as text.
+    public let name: String
+    public let value: [UInt8]
+    public let createRevision: Int64
+    public let modRevision: Int64
+    /// Whether the key is without a TTL.
+    public let isReservation: Bool
+
+    public init(name: String, value: [UInt8], createRevision: Int64, modRevision: Int64, isReservation: Bool) {
+        self.name = name
+        self.value = value
+        self.createRevision = createRevision
+        self.modRevision = modRevision
+        self.isReservation = isReservation
+    }
+}
