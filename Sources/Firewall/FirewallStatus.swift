@@ -1,0 +1,66 @@
+/// Which of the kernel's packet filters hold rules. A packet passes all of them, so what one accepts another may drop.
+public enum FirewallPlane: String, CaseIterable, Hashable, Sendable {
+    /// Weft's own nftables tables.
+    case nftables
+    /// The nftables tables that `iptables-nft` manages.
+    case iptablesNft = "iptables-nft"
+    /// The older xtables of `iptables-legacy`.
+    case iptablesLegacy = "iptables-legacy"
+}
+
+/// How the plane for Weft's rules is chosen.
+public enum FirewallPreference: Hashable, Sendable {
+    /// What the host has: the flavour of its `iptables` command, which Docker and kube-proxy use too; else nftables.
+    case automatic
+    /// Own nftables tables: `EnableNFTables` true in the network config.
+    case nftables
+    /// The host's `iptables` command: `EnableNFTables` false in the network config.
+    case iptables
+}
+
+/// Something on the host that stops overlay traffic and that Weft may not change, because it is somebody else's.
+public struct FirewallFinding: Hashable, Sendable {
+    /// What was found, with the table and chain that hold it.
+    public let summary: String
+    /// What the operator can do about it: a command where there is one.
+    public let remedy: String
+}
+
+extension FirewallFinding: CustomStringConvertible {
+    public var description: String { "\(summary); \(remedy)" }
+}
+
+/// Why the rules could not be read or set.
+public struct FirewallError: Error, Hashable, Sendable {
+    /// The command and the first line it wrote to stderr, or what is missing.
+    public let cause: String
+    public let remedy: String
+}
+
+extension FirewallError: CustomStringConvertible {
+    public var description: String { "\(cause) (\(remedy))" }
+}
+
+/// Whether the firewall is as it should be.
+public enum FirewallCondition: Hashable, Sendable {
+    /// No ruleset was given yet.
+    case idle
+    case ok
+    /// Weft's rules are in place, yet other rules may stop overlay traffic.
+    case findings([FirewallFinding])
+    /// Weft's rules could not be read or set; it is tried again.
+    case failing(cause: String, remedy: String)
+}
+
+/// A snapshot of the firewall keeper's state, for status, health and metrics.
+public struct FirewallStatus: Hashable, Sendable {
+    public var condition = FirewallCondition.idle
+    /// Where the full rules are; `nil` until one was chosen.
+    public var plane: FirewallPlane?
+    /// How many commands changed the kernel's rules since the start.
+    public var writes = 0
+    /// How many checks found Weft's rules changed by somebody else and put them back, since the start.
+    public var repairs = 0
+    /// Whether the newest ruleset has been in place at the last check.
+    public var isApplied = false
+}

@@ -1,0 +1,160 @@
+/// Turns a ``Ruleset`` into input for `iptables-restore --noflush`, as the difference to what is there.
+struct IptablesRenderer: Sendable {
+    /// How much of the ruleset belongs into a plane.
+    enum Scope: Hashable, Sendable {
+        /// The plane that was chosen for Weft's rules.
+        case full
+        /// Another plane, where just the accepting of overlay traffic is needed, and only if something may drop it.
+        case forwardWhereDropped
+        /// A plane that holds nothing of Weft's.
+        case nothing
+    }
+
+    let ruleset: Ruleset
+    let family: IPFamily
+
+    static let postroutingChain = "FLANNEL-POSTRTG"
+    static let forwardChain = "FLANNEL-FWD"
+
+    /// One table's part of the wanted state.
+    private struct Part {
+        var table: String
+        var baseChain: String
+        var ownChain: String
+        var comment: String
+        /// Empty when the plane should hold neither chain nor jump.
+        var rules: [[String]]
+        /// What flannel v0.11 put right into the base chain.
+        var formerRules: Set<[String]>
+
+        var jump: [String] { ["-m", "comment", "--comment", comment, "-j", ownChain] }
+    }
+
+    /// The input that makes `current` right, or `nil` when it is right already.
+    ///
+    /// Tables in which nothing changes are left out, so an unaffected table sees no transaction.
+    func restoreInput(current: IptablesState, scope: Scope) -> String? {
+        let text = parts(current, scope).compactMap { changes($0, current) }.joined()
+        return text.isEmpty ? nil : text
+    }
+
+    /// Whether a chain of the forward path may drop: its policy does, or it holds a rule of somebody else's.
+    static func mayDropForwarded(_ current: IptablesState) -> Bool {
+        guard let chain = current.chain("filter", "FORWARD") else { return false }
+        return chain.policy == "DROP" || chain.rules.contains { IptablesState.target($0) != forwardChain }
+    }
+
+    private func parts(_ current: IptablesState, _ scope: Scope) -> [Part] {
+        let wantsForward =
+            switch scope {
+            case .full: true
+            case .forwardWhereDropped: Self.mayDropForwarded(current)
+            case .nothing: false
+            }
+        return [
+            Part(
+                table: "nat", baseChain: "POSTROUTING", ownChain: Self.postroutingChain, comment: "flanneld masq",
+                rules: scope == .full ? ruleset.postroutingRules(family).map { words($0, "flanneld masq") } : [],
+                formerRules: formerPostroutingRules),
+            Part(
+                table: "filter", baseChain: "FORWARD", ownChain: Self.forwardChain, comment: "flanneld forward",
+                rules: wantsForward ? ruleset.forwardRules(family).map { words($0, "flanneld forward") } : [],
+                formerRules: formerForwardRules),
+        ]
+    }
+
+    private func changes(_ part: Part, _ current: IptablesState) -> String? {
+        let base = current.chain(part.table, part.baseChain)?.rules ?? []
+        let own = current.chain(part.table, part.ownChain)
+        let isJump = { (rule: [String]) in IptablesState.target(rule) == part.ownChain }
+        let isFormer = { (rule: [String]) in part.formerRules.contains(rule) }
+        let others = base.filter { !isJump($0) && !isFormer($0) }
+        let position = Self.leadingOperatorJumps(others)
+
+        var lines: [String] = []
+        if own?.rules ?? [] != part.rules || (own == nil) != part.rules.isEmpty {
+            // Declaring a chain creates it, or empties it, in the same transaction that fills it.
+            lines.append(":\(part.ownChain) - [0:0]")
+            lines += part.rules.map { IptablesState.line(["-A", part.ownChain] + $0) }
+        }
+        let wantedBase = part.rules.isEmpty ? others : others[..<position] + [part.jump] + others[position...]
+        if base != wantedBase {
+            lines += base.filter { isJump($0) || isFormer($0) }.map { IptablesState.line(["-D", part.baseChain] + $0) }
+            if !part.rules.isEmpty {
+                lines.append(IptablesState.line(["-I", part.baseChain, "\(position + 1)"] + part.jump))
+            }
+        }
+        // A chain that another chain still jumps to cannot be deleted; it stays, empty.
+        let isReferenced = current.tables[part.table, default: [:]].contains { name, chain in
+            name != part.baseChain && chain.rules.contains(where: isJump)
+        }
+        if part.rules.isEmpty, own != nil, !isReferenced { lines.append("-X \(part.ownChain)") }
+        // An empty chain that must stay is as right as it can get.
+        if part.rules.isEmpty, isReferenced, own?.rules.isEmpty == true, base == wantedBase { return nil }
+        return lines.isEmpty ? nil : "*\(part.table)\n\(lines.joined(separator: "\n"))\nCOMMIT\n"
+    }
+
+    /// How many rules at the head of a base chain go before Weft's jump.
+    ///
+    /// Weft's jump is first, so that no rule of Docker's drops overlay traffic. Only a jump to DOCKER-USER may stand
+    /// before it: Docker puts that jump back on top whenever it makes a network, so insisting would be a tug-of-war,
+    /// and it is where an operator puts rules that are meant to win. The accepting rules are not put into DOCKER-USER
+    /// itself, since that chain is the operator's and goes away with Docker.
+    private static func leadingOperatorJumps(_ rules: [[String]]) -> Int {
+        rules.prefix { $0 == ["-j", "DOCKER-USER"] }.count
+    }
+
+    /// A rule in the order of words in which `iptables-save` prints it, so that the two can be compared.
+    func words(_ rule: Rule, _ comment: String?) -> [String] {
+        var words: [String] = []
+        func add(_ option: String, _ match: Rule.Match?) {
+            switch match {
+            case .inside(let prefix): words += [option, "\(prefix)"]
+            case .outside(let prefix): words += ["!", option, "\(prefix)"]
+            case nil: break
+            }
+        }
+        add("-s", rule.source)
+        add("-d", rule.destination)
+        if let input = rule.input { words += ["-i", input.text] }
+        if let output = rule.output { words += ["-o", output.text] }
+        if rule.hasKubeProxyMark {
+            let mark = "0x" + String(Ruleset.kubeProxyMark, radix: 16)
+            words += ["-m", "mark", "--mark", "\(mark)/\(mark)"]
+        }
+        if let comment { words += ["-m", "comment", "--comment", comment] }
+        switch rule.verdict {
+        case .accept: words += ["-j", "ACCEPT"]
+        case .drop: words += ["-j", "DROP"]
+        case .return: words += ["-j", "RETURN"]
+        case .masquerade(let randomFully): words += ["-j", "MASQUERADE"] + (randomFully ? ["--random-fully"] : [])
+        }
+        return words
+    }
+
+    /// The rules that flannel v0.11 kept in POSTROUTING for this network, without chain and comment.
+    private var formerPostroutingRules: Set<[String]> {
+        guard let overlay = ruleset.overlay(family) else { return [] }
+        let network = overlay.network
+        var rules = [Rule(source: .inside(network), destination: .inside(network), verdict: .return)]
+        rules += (overlay.ownSubnets + overlay.lostSubnets).map {
+            Rule(source: .outside(network), destination: .inside($0), verdict: .return)
+        }
+        for randomFully in [false, true] {
+            let hide = Rule.Verdict.masquerade(randomFully: randomFully)
+            rules.append(Rule(source: .inside(network), destination: family.multicast.map(Rule.Match.outside), verdict: hide))
+            rules.append(Rule(source: .outside(network), destination: .inside(network), verdict: hide))
+        }
+        return Set(rules.map { words($0, nil) })
+    }
+
+    /// The rules that flannel v0.11 kept in FORWARD for this network.
+    private var formerForwardRules: Set<[String]> {
+        guard let overlay = ruleset.overlay(family) else { return [] }
+        return Set(
+            [
+                Rule(source: .inside(overlay.network), verdict: .accept),
+                Rule(destination: .inside(overlay.network), verdict: .accept),
+            ].map { words($0, nil) })
+    }
+}
