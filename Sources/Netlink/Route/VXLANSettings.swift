@@ -2,12 +2,13 @@ import IPNetwork
 
 /// What a VXLAN interface is told when it is made (`IFLA_VXLAN_*`). `nil` leaves the kernel's default in a request.
 ///
-/// The kernel can change `ttl`, `tos`, the default remote and the ageing of a living interface; anything else is
-/// refused with EOPNOTSUPP and needs a new interface.
+/// The kernel can change the local address and the group within their family, `lower`, `learning`, `ttl`, `tos`, the
+/// flow label and the ageing of a living interface; anything else is refused with EOPNOTSUPP and needs a new interface.
 public struct VXLANSettings: Hashable, Sendable {
     /// The VXLAN network identifier, 24 bits.
     public var vni: UInt32
-    /// The UDP port packets are sent to and received on. The kernel's own default is 8472.
+    /// The UDP port packets are sent to and received on. The kernel's own default is 8472. In a change, 0 leaves it
+    /// as it is, and any other value is refused, also the present one.
     public var port: UInt16
     /// The source address of the outer packets.
     public var local: IPAddress?
