@@ -10,12 +10,16 @@ public struct IPv4Address: NetworkAddress {
     }
 
     /// Parses dotted decimal, four octets of 0 to 255 without leading zeros (RFC 6943, section 3.1.1, "strict").
-    public init?(_ description: some StringProtocol) {
+    public init?(_ description: some StringProtocol) { self.init(text: description.utf8) }
+
+    public init?(_ description: String) { self.init(text: description.utf8) }
+
+    private init?(text: some Sequence<UInt8>) {
         var value: UInt32 = 0
         var octet: UInt32 = 0
         var digits = 0
         var dots = 0
-        for byte in description.utf8 {
+        for byte in text {
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"):
                 if digits > 0 && octet == 0 { return nil }
@@ -35,8 +39,6 @@ public struct IPv4Address: NetworkAddress {
         guard digits > 0, dots == 3 else { return nil }
         rawValue = value << 8 | octet
     }
-
-    public init?(_ description: String) { self.init(description[...]) }
 
     public var description: String {
         "\(rawValue >> 24).\(rawValue >> 16 & 255).\(rawValue >> 8 & 255).\(rawValue & 255)"

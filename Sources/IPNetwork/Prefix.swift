@@ -2,65 +2,65 @@
 public struct Prefix<Address: NetworkAddress>: Hashable, Sendable {
     /// The lowest address of the block.
     public let address: Address
-    private let storedLength: UInt8
+    @usableFromInline let storedLength: UInt8
 
     /// The number of leading bits that are fixed, 0 to 32 or 128.
-    public var length: Int { Int(storedLength) }
+    @inlinable public var length: Int { Int(storedLength) }
 
     /// The block of `length` fixed bits that holds `address`; its host bits are cleared. `nil` when the length is
     /// outside 0 to the family's width.
-    public init?(_ address: Address, length: Int) {
+    @inlinable public init?(_ address: Address, length: Int) {
         guard (0...Address.bitWidth).contains(length) else { return nil }
         self.address = Address(rawValue: address.rawValue & Self.mask(length))
         storedLength = UInt8(length)
     }
 
     /// The block that holds just `address`: a /32 or /128.
-    public init(host address: Address) {
+    @inlinable public init(host address: Address) {
         self.address = address
         storedLength = UInt8(Address.bitWidth)
     }
 
     /// Every address of the family.
-    public static var all: Self { Self(unchecked: Address(rawValue: 0), length: 0) }
+    @inlinable public static var all: Self { Self(unchecked: Address(rawValue: 0), length: 0) }
 
-    private init(unchecked address: Address, length: Int) {
+    @inlinable init(unchecked address: Address, length: Int) {
         self.address = address
         storedLength = UInt8(length)
     }
 
-    private static func mask(_ length: Int) -> Address.RawValue {
+    @inlinable static func mask(_ length: Int) -> Address.RawValue {
         // A shift by the full width gives 0 for Swift's smart shifts, as a /0 needs.
         Address.RawValue.max << (Address.bitWidth - length)
     }
 
     /// The network mask: 255.255.255.0 for a /24.
-    public var mask: Address { Address(rawValue: Self.mask(length)) }
+    @inlinable public var mask: Address { Address(rawValue: Self.mask(length)) }
     /// The highest address of the block; for IPv4 the directed broadcast address.
-    public var lastAddress: Address { Address(rawValue: address.rawValue | ~Self.mask(length)) }
+    @inlinable public var lastAddress: Address { Address(rawValue: address.rawValue | ~Self.mask(length)) }
 
-    public func contains(_ other: Address) -> Bool {
+    @inlinable public func contains(_ other: Address) -> Bool {
         other.rawValue & Self.mask(length) == address.rawValue
     }
 
     /// Whether every address of `other` is in this block.
-    public func contains(_ other: Self) -> Bool {
+    @inlinable public func contains(_ other: Self) -> Bool {
         other.length >= length && contains(other.address)
     }
 
     /// Whether any address is in both blocks.
-    public func overlaps(_ other: Self) -> Bool {
+    @inlinable public func overlaps(_ other: Self) -> Bool {
         contains(other) || other.contains(self)
     }
 
     /// The block of the same length right after this one, or `nil` at the end of the address space.
-    public var next: Self? {
+    @inlinable public var next: Self? {
         let (value, overflow) = lastAddress.rawValue.addingReportingOverflow(1)
         return overflow ? nil : Self(unchecked: Address(rawValue: value), length: length)
     }
 
     /// The block of the same length right before this one, or `nil` at the start of the address space.
-    public var previous: Self? {
+    @inlinable public var previous: Self? {
         guard address.rawValue > 0 else { return nil }
         return Self(Address(rawValue: address.rawValue - 1), length: length)
     }
@@ -78,7 +78,7 @@ public struct Prefix<Address: NetworkAddress>: Hashable, Sendable {
 
     /// The number of blocks of `subnetLength` in this one, or `nil` when `subnetLength` is shorter than this block's,
     /// over the family's width, or the count exceeds `Int.max`.
-    public func subnetCount(length subnetLength: Int) -> Int? {
+    @inlinable public func subnetCount(length subnetLength: Int) -> Int? {
         guard (length...Address.bitWidth).contains(subnetLength), subnetLength - length < Int.bitWidth - 1 else {
             return nil
         }
@@ -91,7 +91,7 @@ public typealias IPv6Prefix = Prefix<IPv6Address>
 
 extension Prefix: Comparable {
     /// By address, then the shorter prefix first.
-    public static func < (lhs: Self, rhs: Self) -> Bool {
+    @inlinable public static func < (lhs: Self, rhs: Self) -> Bool {
         (lhs.address, lhs.storedLength) < (rhs.address, rhs.storedLength)
     }
 }

@@ -27,33 +27,45 @@ extension SubnetKey: LosslessStringConvertible {
     }
 
     /// Parses the text of a registry key; `nil` for anything that flannel's `ParseSubnetKey` would not read back to the
-    /// same subnet: host bits set, a length outside the family's range, other characters.
+    /// same subnet: host bits set, a length over 31 (IPv4) or 127 (IPv6), other characters.
     public init?(_ description: String) {
-        let parts = description.split(separator: "&", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = parts.first else { return nil }
-        if let ipv4 = Self.prefix(first, IPv4Address.self) {
-            if parts.count == 1 {
+        guard let separator = description.utf8.firstIndex(of: UInt8(ascii: "&")) else {
+            if let ipv4 = Self.prefix(description[...], IPv4Address.self) {
                 self.init(ipv4: ipv4)
-            } else if let ipv6 = Self.prefix(parts[1], IPv6Address.self) {
-                self.init(ipv4: ipv4, ipv6: ipv6)
+            } else if let ipv6 = Self.prefix(description[...], IPv6Address.self) {
+                self.init(ipv6: ipv6)
             } else {
                 return nil
             }
-        } else if parts.count == 1, let ipv6 = Self.prefix(first, IPv6Address.self) {
-            self.init(ipv6: ipv6)
-        } else {
-            return nil
+            return
         }
+        let second = description.utf8.index(after: separator)
+        guard
+            let ipv4 = Self.prefix(description[..<separator], IPv4Address.self),
+            let ipv6 = Self.prefix(description[second...], IPv6Address.self)
+        else { return nil }
+        self.init(ipv4: ipv4, ipv6: ipv6)
     }
 
     private static func prefix<Address>(_ text: Substring, _: Address.Type) -> Prefix<Address>? {
-        guard let dash = text.utf8.lastIndex(of: UInt8(ascii: "-")) else { return nil }
-        let address = String(text[..<dash])
         guard
-            let prefix = Prefix<Address>("\(address)/\(text[text.utf8.index(after: dash)...])"),
-            Address(address) == prefix.address
+            let dash = text.utf8.lastIndex(of: UInt8(ascii: "-")),
+            let length = length(text[text.utf8.index(after: dash)...]), length < Address.bitWidth,
+            let address = Address(String(text[..<dash])),
+            let prefix = Prefix(address, length: length), prefix.address == address
         else { return nil }
         return prefix
+    }
+
+    /// A decimal without sign or leading zeros.
+    private static func length(_ text: Substring) -> Int? {
+        guard (1...3).contains(text.utf8.count), text == "0" || text.utf8.first != UInt8(ascii: "0") else { return nil }
+        var value = 0
+        for byte in text.utf8 {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+            value = value * 10 + Int(byte - UInt8(ascii: "0"))
+        }
+        return value
     }
 }
 

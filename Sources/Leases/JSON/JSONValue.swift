@@ -30,10 +30,12 @@ public enum JSONValue: Hashable, Sendable {
     /// long s to `s`. `name` is a field's name, so it must be ASCII.
     public subscript(name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
-        return members.last { Self.equalFold($0.name, name) }?.value
+        // Equality is the rule and cheap; most names that differ do so at once.
+        return members.last { $0.name == name || Self.equalFold($0.name, name) }?.value
     }
 
     private static func equalFold(_ text: String, _ name: String) -> Bool {
+        guard text.utf8.count >= name.utf8.count else { return false }
         var text = text.utf8.makeIterator()
         var name = name.utf8.makeIterator()
         while let byte = text.next() {

@@ -39,44 +39,64 @@ public struct SubnetAllocator: Sendable {
         avoiding taken: some Sequence<SubnetKey>, using generator: inout some RandomNumberGenerator
     ) throws(AllocationError) -> SubnetKey {
         let taken = Array(taken)
-        let ipv4 = try pick(config.ipv4, taken.compactMap(\.ipv4), &generator)
-        let ipv6 = try pick(config.ipv6, taken.compactMap(\.ipv6), &generator)
-        if let ipv4 { return SubnetKey(ipv4: ipv4, ipv6: ipv6) }
-        if let ipv6 { return SubnetKey(ipv6: ipv6) }
+        let ipv4 = try config.ipv4.map { range throws(AllocationError) in
+            try FreeSubnets(in: range, avoiding: taken.compactMap(\.ipv4)).random(using: &generator)
+        }
+        let ipv6 = try config.ipv6.map { range throws(AllocationError) in
+            try FreeSubnets(in: range, avoiding: taken.compactMap(\.ipv6)).random(using: &generator)
+        }
+        if let ipv4 = ipv4 ?? nil { return SubnetKey(ipv4: ipv4, ipv6: ipv6 ?? nil) }
+        if let ipv6 = ipv6 ?? nil { return SubnetKey(ipv6: ipv6) }
         throw AllocationError.full(range: "a network config without a family", taken: 0)
     }
+}
 
-    private func pick<Address>(
-        _ range: AddressRange<Address>?, _ taken: [Prefix<Address>], _ generator: inout some RandomNumberGenerator
-    ) throws(AllocationError) -> Prefix<Address>? {
-        guard let range else { return nil }
-        // Candidates are numbered from 0 at subnetMin.
-        let shift = Address.RawValue(Address.bitWidth - range.subnetLength)
+/// The candidates of one family that are free, as gaps between sorted intervals: an IPv6 network may have 2^62.
+private struct FreeSubnets<Address: NetworkAddress> {
+    private let range: AddressRange<Address>
+    /// What is taken, disjoint and ascending; candidates are numbered from 0 at subnetMin.
+    private let intervals: [ClosedRange<Address.RawValue>]
+    private let lowest: Address.RawValue
+    private let count: Address.RawValue
+
+    init(in range: AddressRange<Address>, avoiding taken: [Prefix<Address>]) throws(AllocationError) {
+        let shift = Address.bitWidth - range.subnetLength
         let lowest = range.subnetMin.rawValue >> shift
         let highest = range.subnetMax.rawValue >> shift
-        let intervals = Self.merged(
-            taken.compactMap { prefix in
-                let first = max(prefix.address.rawValue >> shift, lowest)
-                let last = min(prefix.lastAddress.rawValue >> shift, highest)
-                return first <= last ? (first - lowest)...(last - lowest) : nil
-            })
-        let used = intervals.reduce(Address.RawValue(0)) { $0 + ($1.upperBound - $1.lowerBound + 1) }
-        let free = highest - lowest + 1 - used
-        guard free > 0 else {
-            throw AllocationError.full(
-                range: "\(range.subnetMin) to \(range.subnetMax) (/\(range.subnetLength))",
-                taken: taken.count { $0.lastAddress >= range.subnetMin && $0.address.rawValue >> shift <= highest })
+        self.range = range
+        self.lowest = lowest
+        let overlapping = taken.compactMap { prefix -> ClosedRange<Address.RawValue>? in
+            let first = max(prefix.address.rawValue >> shift, lowest)
+            let last = min(prefix.lastAddress.rawValue >> shift, highest)
+            return first <= last ? (first - lowest)...(last - lowest) : nil
         }
-        var number = Address.RawValue.random(in: 0..<free, using: &generator)
+        intervals = Self.merged(overlapping)
+        count = intervals.reduce(highest - lowest + 1) { $0 - ($1.upperBound - $1.lowerBound + 1) }
+        guard count > 0 else {
+            throw AllocationError.full(
+                range: "\(range.subnetMin) to \(range.subnetMax) (/\(range.subnetLength))", taken: overlapping.count)
+        }
+    }
+
+    func random(using generator: inout some RandomNumberGenerator) -> Prefix<Address>? {
+        subnet(free: Address.RawValue.random(in: 0..<count, using: &generator))
+    }
+
+    /// The free candidate that has `index` free ones below it.
+    private func subnet(free index: Address.RawValue) -> Prefix<Address>? {
+        var number = index
         for interval in intervals {
             guard interval.lowerBound <= number else { break }
             number += interval.upperBound - interval.lowerBound + 1
         }
-        return Prefix(Address(rawValue: (lowest + number) << shift), length: range.subnetLength)
+        let address = Address(rawValue: (lowest + number) << (Address.bitWidth - range.subnetLength))
+        return Prefix(address, length: range.subnetLength)
     }
 
-    private static func merged<Value: FixedWidthInteger>(_ intervals: [ClosedRange<Value>]) -> [ClosedRange<Value>] {
-        var result: [ClosedRange<Value>] = []
+    private static func merged(
+        _ intervals: [ClosedRange<Address.RawValue>]
+    ) -> [ClosedRange<Address.RawValue>] {
+        var result: [ClosedRange<Address.RawValue>] = []
         for interval in intervals.sorted(by: { $0.lowerBound < $1.lowerBound }) {
             if let last = result.last, interval.lowerBound <= last.upperBound {
                 result[result.count - 1] = last.lowerBound...max(last.upperBound, interval.upperBound)

@@ -61,9 +61,10 @@ struct AcceptedLeases {
 
     private var ipv4 = Family<IPv4Address>()
     private var ipv6 = Family<IPv6Address>()
-    private var claims: [Int: Claim] = [:]
+    /// By slot.
+    private var claims: [Claim?] = []
 
-    subscript(slot: Int) -> Claim? { claims[slot] }
+    subscript(slot: Int) -> Claim? { slot < claims.count ? claims[slot] : nil }
 
     /// The accepted leases that can't be accepted together with `claim`, itself left out.
     func conflicts(with claim: Claim, except slot: Int) -> [Conflict] {
@@ -74,13 +75,15 @@ struct AcceptedLeases {
 
     /// Nothing that conflicts with `claim` may be here.
     mutating func insert(_ claim: Claim, slot: Int) {
+        while claims.count <= slot { claims.append(nil) }
         claims[slot] = claim
         if let part = claim.ipv4 { ipv4.insert(part, slot: slot) }
         if let part = claim.ipv6 { ipv6.insert(part, slot: slot) }
     }
 
     mutating func remove(slot: Int) {
-        guard let claim = claims.removeValue(forKey: slot) else { return }
+        guard let claim = self[slot] else { return }
+        claims[slot] = nil
         if let part = claim.ipv4 { ipv4.remove(part) }
         if let part = claim.ipv6 { ipv6.remove(part) }
     }

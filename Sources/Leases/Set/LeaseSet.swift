@@ -54,6 +54,8 @@ public struct LeaseSet: Sendable {
     private var queue = LeaseQueue()
     /// What `leases` held before the change under way, for the keys that it touched.
     private var before: [SubnetKey: Lease?] = [:]
+    /// The change under way began with no accepted lease, so that what there is at its end is the difference.
+    private var isFilling = false
 
     /// An empty set.
     public init(config: NetworkConfig) {
@@ -122,9 +124,15 @@ extension LeaseSet {
 
     /// Takes a fresh list for all that there is. Of records with one name the last counts.
     public mutating func replaceAll(_ records: [LeaseRecord]) -> LeaseChanges {
-        var missing = slots
-        for record in records { missing[record.name] = nil }
-        for name in missing.keys { discard(name) }
+        if slots.isEmpty {
+            slots.reserveCapacity(records.count)
+            entries.reserveCapacity(records.count)
+            leases.reserveCapacity(records.count)
+        } else {
+            var missing = slots
+            for record in records { missing[record.name] = nil }
+            for name in missing.keys { discard(name) }
+        }
         for record in records { store(record) }
         return judge()
     }
@@ -223,12 +231,14 @@ extension LeaseSet {
     }
 
     private mutating func note(_ key: SubnetKey) {
-        if before[key] == nil { before[key] = .some(leases[key]) }
+        if !isFilling, before[key] == nil { before[key] = .some(leases[key]) }
     }
 
     /// Judges what is queued. The strongest comes first and only weaker ones can be queued by a verdict, so that each
     /// is judged once and by verdicts that stay.
     private mutating func judge() -> LeaseChanges {
+        isFilling = leases.isEmpty && before.isEmpty
+        defer { isFilling = false }
         while let rank = queue.pop() {
             // The slot may have been freed, or freed and taken again, since it was queued.
             guard
@@ -238,6 +248,7 @@ extension LeaseSet {
             entries[rank.slot]?.isQueued = false
             settle(rank.slot, entry)
         }
+        if isFilling { return LeaseChanges(updated: leases) }
         var changes = LeaseChanges()
         for (key, old) in before {
             switch (old, leases[key]) {
