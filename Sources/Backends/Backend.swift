@@ -1,0 +1,76 @@
+import IPNetwork
+import KernelState
+import Leases
+import LinuxSystem
+
+/// A way to carry packets between hosts. It never touches a kernel: it maps leases to the state that a kernel should hold.
+public protocol Backend: Sendable {
+    /// The name in the network config and in leases.
+    static var type: String { get }
+
+    /// Reads the backend's options.
+    ///
+    /// - Throws: ``BackendError`` naming the option, its value and what is allowed, or what the host lacks.
+    init(config: NetworkConfig, host: HostFacts) throws(BackendError)
+
+    /// The MTU for containers, in bytes: what FLANNEL_MTU says.
+    var mtu: UInt32 { get }
+
+    /// Interfaces of the backend's own: everything on them is Weft's.
+    var ownInterfaces: Set<InterfaceName> { get }
+
+    /// What this host publishes with a lease of `key`. `existing` is what its lease holds already; a VTEP MAC in it is
+    /// kept, since the peers know it.
+    func attributes(for key: SubnetKey, existing: Lease?) -> LeaseAttributes
+
+    /// What does not depend on a peer: the interface and its address.
+    func hostState(lease: Lease) -> DesiredState
+
+    /// What is there for the sake of one peer.
+    ///
+    /// - Throws: ``PeerRefusal`` when the peer's lease cannot be served; no other peer is touched by it.
+    func peerState(_ peer: Lease) throws(PeerRefusal) -> DesiredState
+}
+
+/// A backend that cannot work with this config on this host.
+public struct BackendError: Error, Hashable, Sendable, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}
+
+/// Why a peer's lease is not served.
+public struct PeerRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}
+
+/// The backends there are, by the name that the network config gives.
+public enum BackendCatalogue {
+    /// - Throws: ``BackendError`` for an unknown name, and what the backend's own initialiser throws.
+    public static func make(config: NetworkConfig, host: HostFacts) throws(BackendError) -> any Backend {
+        switch config.backendType {
+        case VXLANBackend.type: return try VXLANBackend(config: config, host: host)
+        case HostGatewayBackend.type: return try HostGatewayBackend(config: config, host: host)
+        default:
+            throw BackendError(
+                "Backend.Type is \"\(config.backendType)\"; this version has: \(VXLANBackend.type), \(HostGatewayBackend.type)")
+        }
+    }
+}
+
+extension Backend {
+    /// The attributes that every backend publishes; a backend adds its data.
+    func baseAttributes(host: HostFacts, config: NetworkConfig) -> LeaseAttributes {
+        LeaseAttributes(
+            publicIP: host.publicIPv4, publicIPv6: config.ipv6 == nil ? nil : host.publicIPv6, backendType: Self.type)
+    }
+
+    /// - Throws: ``PeerRefusal`` when the peer uses another backend.
+    func requireSameType(_ peer: Lease) throws(PeerRefusal) {
+        guard peer.attributes.backendType.lowercased() == Self.type else {
+            let theirs = peer.attributes.backendType.isEmpty ? "none" : peer.attributes.backendType
+            throw PeerRefusal(
+                "the host uses backend \(theirs), this one \(Self.type): restart its daemon so that it reads the config again")
+        }
+    }
+}

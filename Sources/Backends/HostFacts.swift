@@ -1,0 +1,36 @@
+import IPNetwork
+import LinuxSystem
+
+/// What a backend needs to know of the host: its external interface and addresses.
+public struct HostFacts: Hashable, Sendable {
+    /// The interface that reaches the other hosts.
+    public var interface: InterfaceName
+    /// The interface's MTU in bytes.
+    public var mtu: UInt32
+    /// The interface's address that packets to other hosts leave from; behind NAT not the public one.
+    public var localIPv4: IPv4Address?
+    public var localIPv6: IPv6Address?
+    /// Where other hosts send to.
+    public var publicIPv4: IPv4Address?
+    public var publicIPv6: IPv6Address?
+    /// The prefixes that are on the interface's own link: hosts in them are reached without a router.
+    public var linkPrefixes: [IPPrefix]
+
+    public init(
+        interface: InterfaceName, mtu: UInt32, localIPv4: IPv4Address? = nil, localIPv6: IPv6Address? = nil,
+        publicIPv4: IPv4Address? = nil, publicIPv6: IPv6Address? = nil, linkPrefixes: [IPPrefix] = []
+    ) {
+        self.interface = interface
+        self.mtu = mtu
+        self.localIPv4 = localIPv4
+        self.localIPv6 = localIPv6
+        self.publicIPv4 = publicIPv4
+        self.publicIPv6 = publicIPv6
+        self.linkPrefixes = linkPrefixes
+    }
+
+    /// Whether `address` is on the external interface's own link.
+    public func isOnLink(_ address: IPAddress) -> Bool {
+        linkPrefixes.contains { $0.contains(address) }
+    }
+}

@@ -1,0 +1,27 @@
+import IPNetwork
+
+extension DesiredState {
+    /// The state as lines in the manner of iproute2, sorted, for tests and `weftd --check`.
+    public var text: String {
+        var lines: [String] = []
+        for link in links.values.sorted(by: { $0.name < $1.name }) { lines.append("link \(link)") }
+        lines += addresses.map { "address \($0.address)/\($0.prefixLength) dev \($0.interface)" }.sorted()
+        lines += neighbours.sorted { ($0.key.interface, $0.key.address) < ($1.key.interface, $1.key.address) }
+            .map { "neighbour \($0.key.address) lladdr \($0.value) dev \($0.key.interface)" }
+        lines += fdb.sorted { ($0.key.interface, $0.key.mac) < ($1.key.interface, $1.key.mac) }
+            .map { "fdb \($0.key.mac) dst \($0.value) dev \($0.key.interface)" }
+        lines += routes.sorted { $0.key.destination < $1.key.destination }
+            .map { "route \($0.key.destination) \($0.value)" }
+        return lines.joined(separator: "\n")
+    }
+}
+
+extension LinkSpec: CustomStringConvertible {
+    public var description: String {
+        switch kind {
+        case .vxlan(let vxlan):
+            "\(name) mtu \(mtu) address \(mac) vxlan id \(vxlan.vni) local \(vxlan.local) dev \(vxlan.lower) dstport \(vxlan.port)"
+                + (vxlan.learning ? " learning" : " nolearning") + (vxlan.gbp ? " gbp" : "")
+        }
+    }
+}

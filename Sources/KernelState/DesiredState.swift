@@ -1,0 +1,77 @@
+import IPNetwork
+import LinuxSystem
+
+/// What a kernel should hold of Weft's, or a part of it; keyed as the kernel keys its objects.
+public struct DesiredState: Hashable, Sendable {
+    public var links: [InterfaceName: LinkSpec] = [:]
+    public var addresses: Set<AddressKey> = []
+    public var routes: [RouteKey: RouteSpec] = [:]
+    public var neighbours: [NeighbourKey: MACAddress] = [:]
+    public var fdb: [FDBKey: IPAddress] = [:]
+
+    public init() {}
+
+    public var isEmpty: Bool {
+        links.isEmpty && addresses.isEmpty && routes.isEmpty && neighbours.isEmpty && fdb.isEmpty
+    }
+
+    /// Adds what `other` holds; where both have a key, `other` wins.
+    public mutating func merge(_ other: DesiredState) {
+        links.merge(other.links) { $1 }
+        addresses.formUnion(other.addresses)
+        routes.merge(other.routes) { $1 }
+        neighbours.merge(other.neighbours) { $1 }
+        fdb.merge(other.fdb) { $1 }
+    }
+
+    /// Removes every key that `other` has.
+    public mutating func removeKeys(of other: DesiredState) {
+        for key in other.links.keys { links[key] = nil }
+        addresses.subtract(other.addresses)
+        for key in other.routes.keys { routes[key] = nil }
+        for key in other.neighbours.keys { neighbours[key] = nil }
+        for key in other.fdb.keys { fdb[key] = nil }
+    }
+
+    /// A key that both have with different values, as words; `nil` when the two can be merged without loss.
+    public func conflict(with other: DesiredState) -> String? {
+        func first<Key: Hashable & CustomStringConvertible, Value: Equatable>(
+            _ mine: [Key: Value], _ theirs: [Key: Value]
+        ) -> String? {
+            for (key, value) in theirs {
+                if let held = mine[key], held != value { return "\(key) would be \(value) and is \(held)" }
+            }
+            return nil
+        }
+        return first(links, other.links) ?? first(routes, other.routes) ?? first(neighbours, other.neighbours)
+            ?? first(fdb, other.fdb)
+    }
+}
+
+/// A step from one desired state to another: first the keys of `removed` go, then `added` is put.
+public struct DesiredChange: Hashable, Sendable {
+    public var removed: DesiredState
+    public var added: DesiredState
+
+    public init(removed: DesiredState = DesiredState(), added: DesiredState = DesiredState()) {
+        self.removed = removed
+        self.added = added
+    }
+
+    public var isEmpty: Bool { removed.isEmpty && added.isEmpty }
+}
+
+extension DesiredState {
+    public mutating func apply(_ change: DesiredChange) {
+        removeKeys(of: change.removed)
+        merge(change.added)
+    }
+}
+
+extension RouteSpec: CustomStringConvertible {
+    /// As `ip route` writes it.
+    public var description: String {
+        let via = gateway.map { "via \($0) " } ?? ""
+        return "\(via)dev \(interface)\(onlink ? " onlink" : "")"
+    }
+}

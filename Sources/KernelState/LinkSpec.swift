@@ -1,0 +1,61 @@
+import IPNetwork
+import LinuxSystem
+
+/// A network interface that should exist, and be up.
+public struct LinkSpec: Hashable, Sendable {
+    /// What the interface is made of.
+    public enum Kind: Hashable, Sendable {
+        case vxlan(VXLANSpec)
+    }
+
+    public var name: InterfaceName
+    public var kind: Kind
+    /// Bytes.
+    public var mtu: UInt32
+    /// Given when the interface is made, so that the kernel marks the address as set and udev's MACAddressPolicy leaves it.
+    public var mac: MACAddress
+    /// Whether the interface may take addresses and routes from IPv6 router advertisements (`accept_ra`).
+    public var acceptsRouterAdvertisements: Bool
+
+    public init(
+        name: InterfaceName, kind: Kind, mtu: UInt32, mac: MACAddress, acceptsRouterAdvertisements: Bool = false
+    ) {
+        self.name = name
+        self.kind = kind
+        self.mtu = mtu
+        self.mac = mac
+        self.acceptsRouterAdvertisements = acceptsRouterAdvertisements
+    }
+}
+
+/// The attributes of a VXLAN interface that matter to Weft (`IFLA_VXLAN_*` in linux/if_link.h).
+public struct VXLANSpec: Hashable, Sendable {
+    /// VXLAN network identifier, 0 to 2^24 - 1. The kernel cannot change it on an existing interface.
+    public var vni: UInt32
+    /// The UDP port that packets are sent to and received on. The kernel cannot change it on an existing interface.
+    public var port: UInt16
+    /// The outer source address.
+    public var local: IPAddress
+    /// The interface that the outer packets leave through.
+    public var lower: InterfaceName
+    /// Learn from received packets which host a MAC is behind.
+    public var learning: Bool
+    /// Carry the group policy extension. The kernel cannot change it on an existing interface.
+    public var gbp: Bool
+
+    public init(
+        vni: UInt32, port: UInt16, local: IPAddress, lower: InterfaceName, learning: Bool = false, gbp: Bool = false
+    ) {
+        self.vni = vni
+        self.port = port
+        self.local = local
+        self.lower = lower
+        self.learning = learning
+        self.gbp = gbp
+    }
+
+    /// Whether an interface with these attributes can be changed into `other` without being made anew.
+    public func canChange(to other: VXLANSpec) -> Bool {
+        vni == other.vni && port == other.port && gbp == other.gbp && local.isIPv6 == other.local.isIPv6
+    }
+}

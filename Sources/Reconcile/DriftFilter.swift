@@ -1,0 +1,88 @@
+import IPNetwork
+import KernelState
+import LinuxSystem
+import Netlink
+
+/// Tells the notifications that matter from those that only echo Weft's own requests or speak of others' objects.
+///
+/// A notification that agrees with what is believed and wanted is an echo. One that doesn't means that somebody else
+/// changed what is Weft's; the remedy is always to read the kernel again, so nothing more is concluded from it.
+struct DriftFilter {
+    let policy: OwnershipPolicy
+    let settings: any InterfaceSettings
+
+    /// Takes in what `event` says of interfaces.
+    ///
+    /// - Returns: whether the kernel has to be read again.
+    func concerns(_ event: NetlinkEvent, _ state: TrackedState, _ table: inout InterfaceTable) -> Bool {
+        switch event {
+        case .resync:
+            return true
+        case .linkChanged(let link):
+            let moved = table.note(link)
+            guard let wanted = state.links.desired[link.name] else {
+                return moved && (isUsed(link.name, state) || policy.interfaces.contains(link.name))
+            }
+            return KernelReader.value(of: link, table, settings) != wanted
+        case .linkRemoved(let link):
+            table.remove(link)
+            return state.links.observed[link.name] != nil && state.links.desired[link.name] != nil
+        case .addressChanged(let address):
+            guard let name = table.names[address.interface], policy.interfaces.contains(name) else { return false }
+            return KernelReader.isManaged(address)
+                && state.addresses.desired[KernelReader.key(of: address, on: name)] == nil
+        case .addressRemoved(let address):
+            guard let name = table.names[address.interface] else { return false }
+            return state.addresses.isHeldAndWanted(KernelReader.key(of: address, on: name))
+        case .routeChanged(let route):
+            return concerns(changed: route, state, table)
+        case .routeRemoved(let route):
+            guard let key = KernelReader.key(of: route) else { return false }
+            return state.conflicts[key] != nil || state.routes.isHeldAndWanted(key)
+        case .neighbourChanged(let neighbour):
+            guard let name = table.names[neighbour.interface], policy.interfaces.contains(name) else { return false }
+            let isPermanent = neighbour.state.contains(.permanent)
+            let wanted = state.neighbours.desired[NeighbourKey(interface: name, address: neighbour.address)]
+            return wanted == nil ? isPermanent : !isPermanent || wanted != neighbour.linkLayer
+        case .neighbourRemoved(let neighbour):
+            guard let name = table.names[neighbour.interface] else { return false }
+            return state.neighbours.isHeldAndWanted(NeighbourKey(interface: name, address: neighbour.address))
+        case .forwardingEntryChanged(let entry):
+            guard entry.isSelf, let name = table.names[entry.interface], policy.interfaces.contains(name) else {
+                return false
+            }
+            let wanted = state.fdb.desired[FDBKey(interface: name, mac: entry.mac)]
+            return wanted == nil ? entry.state.contains(.permanent) : wanted != entry.destination
+        case .forwardingEntryRemoved(let entry):
+            guard entry.isSelf, let name = table.names[entry.interface] else { return false }
+            return state.fdb.isHeldAndWanted(FDBKey(interface: name, mac: entry.mac))
+        case .nexthopRemoved(let object):
+            return state.nexthops.values.contains(object.id) && object.proto == OwnershipPolicy.routeProtocol
+                && state.routes.desired.values.contains { $0.spec.gateway == object.gateway }
+        case .nexthopChanged, .ruleChanged, .ruleRemoved:
+            return false
+        }
+    }
+
+    private func concerns(changed route: Route, _ state: TrackedState, _ table: InterfaceTable) -> Bool {
+        guard let key = KernelReader.key(of: route) else { return false }
+        let name = KernelReader.interface(of: route, table)
+        guard let wanted = state.routes.desired[key] else {
+            // Ours without being wanted: somebody put it on an interface of ours. An echo of a route that went since
+            // costs one reading.
+            return policy.ownership(of: route, on: name, isWanted: false) == .ours && state.routes.observed[key] == nil
+        }
+        return KernelReader.value(of: route, on: name) != wanted
+    }
+
+    private func isUsed(_ name: InterfaceName, _ state: TrackedState) -> Bool {
+        for case .known(let spec, _) in state.links.desired.values {
+            if case .vxlan(let vxlan) = spec.kind, vxlan.lower == name { return true }
+        }
+        return state.routes.desired.values.contains { $0.spec.interface == name }
+    }
+}
+
+extension DeltaTracker {
+    func isHeldAndWanted(_ key: Key) -> Bool { desired[key] != nil && observed[key] != nil }
+}

@@ -1,0 +1,36 @@
+import LinuxSystem
+import Netlink
+
+/// The interfaces of the namespace by name and by index. State is kept by name and resolved late, since an interface that
+/// is made again has another index.
+struct InterfaceTable {
+    private(set) var indices: [InterfaceName: Int32] = [:]
+    private(set) var names: [Int32: InterfaceName] = [:]
+    private var flags: [Int32: LinkFlags] = [:]
+
+    init() {}
+
+    init(_ links: [Link]) {
+        for link in links { _ = note(link) }
+    }
+
+    /// Takes in what the kernel says of a link, a new name included.
+    ///
+    /// - Returns: whether it is new, was renamed, or went up or down (a lost carrier included).
+    mutating func note(_ link: Link) -> Bool {
+        let interesting: LinkFlags = [.up, .lowerUp]
+        let before = flags[link.index]?.intersection(interesting)
+        let formerName = names[link.index]
+        if let formerName, formerName != link.name { indices[formerName] = nil }
+        indices[link.name] = link.index
+        names[link.index] = link.name
+        flags[link.index] = link.flags
+        return before != link.flags.intersection(interesting) || formerName != link.name
+    }
+
+    mutating func remove(_ link: Link) {
+        names[link.index] = nil
+        flags[link.index] = nil
+        if indices[link.name] == link.index { indices[link.name] = nil }
+    }
+}

@@ -1,0 +1,228 @@
+import IPNetwork
+import KernelState
+import LinuxSystem
+import Netlink
+
+/// A request with the object that it is about and what the object is when it is done.
+struct PlannedRequest {
+    var request: RouteRequest
+    var object: ObjectKey
+    var effect: TrackedState.Effect
+}
+
+/// Turns differences into requests, in an order that keeps traffic flowing: what a route uses comes before the route, and
+/// goes after it.
+struct Planner {
+    /// From this many routes on, next hops become nexthop objects: the kernel finds equal next hops of one interface by
+    /// walking a list, so that inserting routes with gateways of their own is quadratic (fib_semantics.c,
+    /// `fib_info_hashfn`), and objects are not in that list.
+    static let nexthopObjectThreshold = 1_500
+    /// Ids of Weft's nexthop objects begin here ("WE" in ASCII); other daemons count from 1.
+    static let firstNexthopID: UInt32 = 0x5745_0000
+
+    let table: InterfaceTable
+    let isDue: (ObjectKey) -> Bool
+
+    // MARK: Links
+
+    /// Links that are made or changed. The names of new ones resolve only after they were made.
+    func linkRequests(_ state: TrackedState) -> [PlannedRequest] {
+        var plan: [PlannedRequest] = []
+        for name in state.links.pending.sorted() where isDue(.link(name)) {
+            guard let step = state.links.step(for: name) else { continue }
+            let index = table.indices[name]
+            switch step {
+            case .add(.known(let spec, _)):
+                if let request = create(spec) { plan.append(request) }
+            case .change(.alien, .known(let spec, _)):
+                if let index, let request = create(spec) {
+                    plan.append(PlannedRequest(request: .deleteLink(index: index), object: .link(name), effect: .clears))
+                    plan.append(request)
+                }
+            case .change(.known(let held, let isUp), .known(let spec, _)):
+                if let index { plan += change(index, from: held, isUp: isUp, to: spec) }
+            case .add(.alien), .change(_, .alien), .remove:
+                break
+            }
+        }
+        return plan
+    }
+
+    private func create(_ spec: LinkSpec) -> PlannedRequest? {
+        guard let kind = kind(of: spec) else { return nil }
+        let link = NewLink(name: spec.name, kind: kind, mtu: spec.mtu, hardwareAddress: spec.mac, isUp: true)
+        return PlannedRequest(request: .createLink(link), object: .link(spec.name), effect: .sets)
+    }
+
+    private func kind(of spec: LinkSpec) -> LinkKind? {
+        switch spec.kind {
+        case .vxlan(let vxlan):
+            guard let lower = table.indices[vxlan.lower] else { return nil }
+            return .vxlan(
+                VXLANSettings(
+                    vni: vxlan.vni, port: vxlan.port, local: vxlan.local, lower: lower, learning: vxlan.learning,
+                    gbp: vxlan.gbp))
+        }
+    }
+
+    private func change(_ index: Int32, from held: LinkSpec, isUp: Bool, to spec: LinkSpec) -> [PlannedRequest] {
+        if case (.vxlan(let old), .vxlan(let new)) = (held.kind, spec.kind), !old.canChange(to: new) {
+            guard let create = create(spec) else { return [] }
+            return [
+                PlannedRequest(request: .deleteLink(index: index), object: .link(spec.name), effect: .clears), create,
+            ]
+        }
+        var change = LinkChange(index: index)
+        if held.kind != spec.kind { change.kind = kind(of: spec) }
+        if held.mtu != spec.mtu { change.mtu = spec.mtu }
+        if held.mac != spec.mac { change.hardwareAddress = spec.mac }
+        if !isUp { change.isUp = true }
+        return [PlannedRequest(request: .changeLink(change), object: .link(spec.name), effect: .sets)]
+    }
+
+    // MARK: What is on links
+
+    /// Everything but links, in one batch.
+    func objectRequests(_ state: inout TrackedState) -> [PlannedRequest] {
+        var first: [PlannedRequest] = []
+        var last: [PlannedRequest] = []
+        planAddresses(state, &first, &last)
+        planNeighbours(state, &first, &last)
+        planForwardingEntries(state, &first, &last)
+        let routes = planRoutes(&state, nexthops: &first, last: &last)
+        return first + routes + last + unwantedLinks(state)
+    }
+
+    private func planAddresses(_ state: TrackedState, _ first: inout [PlannedRequest], _ last: inout [PlannedRequest]) {
+        for key in state.addresses.pending where isDue(.address(key)) {
+            guard let index = table.indices[key.interface], let step = state.addresses.step(for: key) else { continue }
+            var address = Address(interface: index, address: key.address, prefixLength: key.prefixLength)
+            if key.address.isIPv6 { address.flags = .noDuplicateDetection }
+            switch step {
+            case .add, .change:
+                first.append(PlannedRequest(request: .replaceAddress(address), object: .address(key), effect: .sets))
+            case .remove:
+                last.append(PlannedRequest(request: .deleteAddress(address), object: .address(key), effect: .clears))
+            }
+        }
+    }
+
+    private func planNeighbours(_ state: TrackedState, _ first: inout [PlannedRequest], _ last: inout [PlannedRequest]) {
+        for key in state.neighbours.pending where isDue(.neighbour(key)) {
+            guard let index = table.indices[key.interface], let step = state.neighbours.step(for: key) else { continue }
+            switch step {
+            case .add(let mac), .change(_, let mac):
+                let neighbour = Neighbour(interface: index, address: key.address, linkLayer: mac)
+                first.append(
+                    PlannedRequest(request: .replaceNeighbour(neighbour), object: .neighbour(key), effect: .sets))
+            case .remove:
+                let neighbour = Neighbour(interface: index, address: key.address)
+                last.append(
+                    PlannedRequest(request: .deleteNeighbour(neighbour), object: .neighbour(key), effect: .clears))
+            }
+        }
+    }
+
+    private func planForwardingEntries(
+        _ state: TrackedState, _ first: inout [PlannedRequest], _ last: inout [PlannedRequest]
+    ) {
+        for key in state.fdb.pending where isDue(.fdb(key)) {
+            guard let index = table.indices[key.interface], let step = state.fdb.step(for: key) else { continue }
+            switch step {
+            case .add(let destination), .change(_, let destination):
+                let entry = ForwardingEntry(interface: index, mac: key.mac, destination: destination)
+                first.append(
+                    PlannedRequest(request: .replaceForwardingEntry(entry), object: .fdb(key), effect: .sets))
+            case .remove(let destination):
+                let entry = ForwardingEntry(interface: index, mac: key.mac, destination: destination)
+                last.append(
+                    PlannedRequest(request: .deleteForwardingEntry(entry), object: .fdb(key), effect: .clears))
+            }
+        }
+    }
+
+    /// - Returns: routes to add and change, then routes to remove. Nexthop objects that they need go to `nexthops`, those
+    ///   that nothing uses any more to `last`.
+    private func planRoutes(
+        _ state: inout TrackedState, nexthops: inout [PlannedRequest], last: inout [PlannedRequest]
+    ) -> [PlannedRequest] {
+        let usesObjects = state.routes.desired.count >= Self.nexthopObjectThreshold
+        var freeID = max(Self.firstNexthopID, (state.nexthops.values.max() ?? 0) + 1)
+        var puts: [PlannedRequest] = []
+        var removals: [PlannedRequest] = []
+        var abandoned: Set<NexthopKey> = []
+        for key in state.routes.pending where state.conflicts[key] == nil && isDue(.route(key)) {
+            guard let step = state.routes.step(for: key) else { continue }
+            switch step {
+            case .add(let value), .change(_, let value):
+                guard let index = table.indices[value.spec.interface] else { continue }
+                var path = RoutePath.single(
+                    NextHop(gateway: value.spec.gateway, interface: index, onlink: value.spec.onlink))
+                if usesObjects, let gateway = value.spec.gateway {
+                    let nexthop = NexthopKey(gateway: gateway, interface: value.spec.interface)
+                    let id = state.nexthops[nexthop] ?? freeID
+                    if id == freeID {
+                        freeID += 1
+                        state.nexthops[nexthop] = id
+                        nexthops.append(create(nexthop, id: id, index: index, onlink: value.spec.onlink))
+                    }
+                    path = .nexthopObject(id: id, resolved: nil)
+                }
+                let route = route(key, path)
+                var request = RouteRequest.addRoute(route)
+                if case .change(let held, _) = step {
+                    request = .replaceRoute(route)
+                    abandoned.formUnion(nexthop(of: held))
+                }
+                puts.append(PlannedRequest(request: request, object: .route(key), effect: .sets))
+            case .remove(let held):
+                abandoned.formUnion(nexthop(of: held))
+                removals.append(
+                    PlannedRequest(request: .deleteRoute(removal(of: key, held)), object: .route(key), effect: .clears))
+            }
+        }
+        abandoned.formIntersection(state.nexthops.keys)
+        if !abandoned.isEmpty { abandoned.subtract(state.routes.desired.values.flatMap(nexthop)) }
+        for nexthop in abandoned {
+            guard let id = state.nexthops[nexthop] else { continue }
+            last.append(PlannedRequest(request: .deleteNexthop(id: id), object: .nexthop(nexthop), effect: .clears))
+        }
+        return puts + removals
+    }
+
+    private func nexthop(of value: RouteValue) -> [NexthopKey] {
+        value.spec.gateway.map { [NexthopKey(gateway: $0, interface: value.spec.interface)] } ?? []
+    }
+
+    /// Which route is to go. Weft's own are found by their protocol number and never by a next hop: the kernel matches
+    /// none given by gateway against a route that uses a nexthop object (fib_semantics.c, `fib_nh_match`).
+    private func removal(of key: RouteKey, _ held: RouteValue) -> Route {
+        let path: RoutePath =
+            held.isMarked ? .none : .single(NextHop(interface: table.indices[held.spec.interface]))
+        var route = route(key, path)
+        if !held.isMarked { route.proto = .unspecified }
+        route.scope = .nowhere
+        return route
+    }
+
+    private func create(_ key: NexthopKey, id: UInt32, index: Int32, onlink: Bool) -> PlannedRequest {
+        let object = NexthopObject(
+            id: id, interface: index, gateway: key.gateway, onlink: onlink, proto: OwnershipPolicy.routeProtocol)
+        return PlannedRequest(request: .replaceNexthop(object), object: .nexthop(key), effect: .sets)
+    }
+
+    private func route(_ key: RouteKey, _ path: RoutePath) -> Route {
+        Route(
+            destination: key.destination, proto: OwnershipPolicy.routeProtocol,
+            metric: key.metric == 0 ? nil : key.metric, path: path)
+    }
+
+    private func unwantedLinks(_ state: TrackedState) -> [PlannedRequest] {
+        state.links.pending.compactMap { name in
+            guard case .remove? = state.links.step(for: name), isDue(.link(name)), let index = table.indices[name] else {
+                return nil
+            }
+            return PlannedRequest(request: .deleteLink(index: index), object: .link(name), effect: .clears)
+        }
+    }
+}

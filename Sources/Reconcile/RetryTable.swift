@@ -1,0 +1,36 @@
+/// When an object that the kernel refused is tried again: after 50 ms, and twice as long each time up to 30 s.
+struct RetryTable {
+    struct Entry {
+        var attempts: Int
+        var notBefore: ContinuousClock.Instant
+        var error: String
+    }
+
+    private(set) var entries: [ObjectKey: Entry] = [:]
+
+    mutating func noteFailure(_ object: ObjectKey, error: String, now: ContinuousClock.Instant) {
+        let attempts = (entries[object]?.attempts ?? 0) + 1
+        let delay = min(Duration.milliseconds(50) * (1 << min(attempts - 1, 12)), .seconds(30))
+        entries[object] = Entry(attempts: attempts, notBefore: now + delay, error: error)
+    }
+
+    mutating func noteSuccess(_ object: ObjectKey) {
+        if !entries.isEmpty { entries[object] = nil }
+    }
+
+    /// The kernel's state changed: what failed before may work now.
+    mutating func forgetDelays() {
+        for key in entries.keys { entries[key]?.notBefore = .now }
+    }
+
+    /// Drops what is not to be tried any more.
+    mutating func keep(where isPending: (ObjectKey) -> Bool) {
+        entries = entries.filter { isPending($0.key) }
+    }
+
+    func isDue(_ object: ObjectKey, now: ContinuousClock.Instant) -> Bool {
+        entries[object].map { $0.notBefore <= now } ?? true
+    }
+
+    var nextAttempt: ContinuousClock.Instant? { entries.values.map(\.notBefore).min() }
+}

@@ -1,0 +1,104 @@
+import IPNetwork
+import KernelState
+import LinuxSystem
+import Netlink
+
+/// A kernel object of Weft's, by what the kernel knows it by.
+public enum ObjectKey: Hashable, Sendable {
+    case link(InterfaceName)
+    case address(AddressKey)
+    case route(RouteKey)
+    case neighbour(NeighbourKey)
+    case fdb(FDBKey)
+    case nexthop(NexthopKey)
+}
+
+/// A nexthop object of Weft's: which gateway on which interface.
+public struct NexthopKey: Hashable, Sendable {
+    public var gateway: IPAddress
+    public var interface: InterfaceName
+}
+
+/// An interface as the kernel has it.
+enum LinkValue: Equatable {
+    case known(LinkSpec, isUp: Bool)
+    /// Something else has the name: a kind that Weft would never make there.
+    case alien(kind: String)
+}
+
+/// A route as the kernel has it; `isMarked` says that it carries Weft's protocol number.
+struct RouteValue: Equatable {
+    var spec: RouteSpec
+    var isMarked: Bool
+}
+
+/// The value of an object that is fully said by its key.
+struct Presence: Equatable {}
+
+/// What should be and what is, for every kind of object.
+struct TrackedState {
+    var links = DeltaTracker<InterfaceName, LinkValue>()
+    var addresses = DeltaTracker<AddressKey, Presence>()
+    var routes = DeltaTracker<RouteKey, RouteValue>()
+    var neighbours = DeltaTracker<NeighbourKey, MACAddress>()
+    var fdb = DeltaTracker<FDBKey, IPAddress>()
+    /// Weft's nexthop objects in the kernel, with their ids.
+    var nexthops: [NexthopKey: UInt32] = [:]
+    /// Routes that are wanted where somebody else's is; theirs stays.
+    var conflicts: [RouteKey: String] = [:]
+
+    var isSettled: Bool {
+        links.pending.isEmpty && addresses.pending.isEmpty && neighbours.pending.isEmpty && fdb.pending.isEmpty
+            && routes.pending.allSatisfy { conflicts[$0] != nil }
+    }
+
+    /// How many objects differ, by kind, for a log line; kinds without a difference are left out.
+    var pendingCounts: [(kind: String, count: Int)] {
+        [
+            ("links", links.pending.count), ("addresses", addresses.pending.count), ("routes", routes.pending.count),
+            ("neighbours", neighbours.pending.count), ("fdb", fdb.pending.count),
+        ].filter { $0.1 > 0 }
+    }
+
+    mutating func replaceDesired(_ state: DesiredState) {
+        links.replaceDesired(state.links.mapValues { .known($0, isUp: true) })
+        addresses.replaceDesired(Dictionary(uniqueKeysWithValues: state.addresses.map { ($0, Presence()) }))
+        routes.replaceDesired(state.routes.mapValues { RouteValue(spec: $0, isMarked: true) })
+        neighbours.replaceDesired(state.neighbours)
+        fdb.replaceDesired(state.fdb)
+    }
+
+    mutating func apply(_ change: DesiredChange) {
+        let removed = change.removed
+        for name in removed.links.keys { links.setDesired(nil, for: name) }
+        for key in removed.addresses { addresses.setDesired(nil, for: key) }
+        for key in removed.routes.keys { routes.setDesired(nil, for: key) }
+        for key in removed.neighbours.keys { neighbours.setDesired(nil, for: key) }
+        for key in removed.fdb.keys { fdb.setDesired(nil, for: key) }
+        let added = change.added
+        for (name, spec) in added.links { links.setDesired(.known(spec, isUp: true), for: name) }
+        for key in added.addresses { addresses.setDesired(Presence(), for: key) }
+        for (key, spec) in added.routes { routes.setDesired(RouteValue(spec: spec, isMarked: true), for: key) }
+        for (key, mac) in added.neighbours { neighbours.setDesired(mac, for: key) }
+        for (key, destination) in added.fdb { fdb.setDesired(destination, for: key) }
+    }
+
+    /// Notes that a request about the object was done.
+    mutating func noteDone(_ object: ObjectKey, _ effect: Effect) {
+        switch object {
+        case .link(let name): links.setObserved(effect == .sets ? links.desired[name] : nil, for: name)
+        case .address(let key): addresses.setObserved(effect == .sets ? addresses.desired[key] : nil, for: key)
+        case .route(let key): routes.setObserved(effect == .sets ? routes.desired[key] : nil, for: key)
+        case .neighbour(let key): neighbours.setObserved(effect == .sets ? neighbours.desired[key] : nil, for: key)
+        case .fdb(let key): fdb.setObserved(effect == .sets ? fdb.desired[key] : nil, for: key)
+        case .nexthop(let key): if effect == .clears { nexthops[key] = nil }
+        }
+    }
+
+    enum Effect {
+        /// The object is as desired now.
+        case sets
+        /// The object is gone.
+        case clears
+    }
+}
