@@ -1,0 +1,67 @@
+import Glibc
+import IPNetwork
+import Leases
+import LinuxSystem
+
+/// flannel's subnet.env: what container engines read.
+public struct SubnetFile: Hashable, Sendable {
+    public let path: String
+
+    public init(path: String) { self.path = path }
+
+    /// The file's text, in flannel's order (`WriteSubnetFile`). FLANNEL_SUBNET is the subnet's first usable address, which
+    /// the engine gives to its bridge.
+    public static func text(config: NetworkConfig, key: SubnetKey, mtu: UInt32, masquerade: Bool) -> String {
+        var text = ""
+        if let network = config.ipv4?.network, let subnet = key.ipv4, let first = subnet.address.advanced(by: 1) {
+            text += "FLANNEL_NETWORK=\(network)\nFLANNEL_SUBNET=\(first)/\(subnet.length)\n"
+        }
+        if let network = config.ipv6?.network, let subnet = key.ipv6, let first = subnet.address.advanced(by: 1) {
+            text += "FLANNEL_IPV6_NETWORK=\(network)\nFLANNEL_IPV6_SUBNET=\(first)/\(subnet.length)\n"
+        }
+        return text + "FLANNEL_MTU=\(mtu)\nFLANNEL_IPMASQ=\(masquerade)\n"
+    }
+
+    /// The subnet that an earlier run wrote; `nil` when there is no file or it tells none.
+    public func previousSubnet() -> SubnetKey? {
+        guard let text = try? contents() else { return nil }
+        var ipv4: IPv4Prefix?
+        var ipv6: IPv6Prefix?
+        for line in text.split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2 else { continue }
+            if parts[0] == "FLANNEL_SUBNET" { ipv4 = IPv4Prefix(String(parts[1])) }
+            if parts[0] == "FLANNEL_IPV6_SUBNET" { ipv6 = IPv6Prefix(String(parts[1])) }
+        }
+        if let ipv4 { return SubnetKey(ipv4: ipv4, ipv6: ipv6) }
+        return ipv6.map { SubnetKey(ipv6: $0) }
+    }
+
+    /// The file's text as it is.
+    public func contents() throws(SystemCallError) -> String {
+        let descriptor = try OwnedDescriptor(path: path, flags: O_RDONLY)
+        var bytes = [UInt8](repeating: 0, count: 16_384)
+        let count = try systemCall("read", path) { read(descriptor.rawValue, &bytes, bytes.count) }
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    /// Puts `text` in the file's place in one step, with mode 0644; makes its folder if there is none.
+    public func write(_ text: String) throws(SystemCallError) {
+        let folder = path.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
+        if !folder.isEmpty, access(folder, F_OK) != 0 { try systemCall("mkdir", folder) { mkdir(folder, 0o755) } }
+        let temporary = "\(path).\(getpid())"
+        do {
+            let descriptor = try OwnedDescriptor(path: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+            try systemCall("fchmod", temporary) { fchmod(descriptor.rawValue, 0o644) }
+            let bytes = Array(text.utf8)
+            let written = try systemCall("write", temporary) { Glibc.write(descriptor.rawValue, bytes, bytes.count) }
+            guard written == bytes.count else { throw SystemCallError(code: ENOSPC, call: "write", subject: temporary) }
+        }
+        do throws(SystemCallError) {
+            try systemCall("rename", path) { rename(temporary, path) }
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+    }
+}
