@@ -2,11 +2,9 @@ import CLinux
 
 extension RouteRequest {
     /// Writes the request as one message.
-    ///
-    /// - Parameter flags: added to those that the request itself needs.
-    func encode(to writer: inout MessageWriter, sequence: UInt32, flags: Int32 = 0) {
-        let (type, ownFlags) = header
-        writer.message(type: type, flags: NLM_F_REQUEST | ownFlags | flags, sequence: sequence) { writer in
+    func encode(to writer: inout MessageWriter, sequence: UInt32) {
+        let (type, flags) = header
+        writer.message(type: type, flags: NLM_F_REQUEST | flags, sequence: sequence) { writer in
             encodePayload(to: &writer)
         }
     }

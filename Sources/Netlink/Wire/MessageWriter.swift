@@ -2,7 +2,9 @@ import CLinux
 import IPNetwork
 
 /// Messages one after another in one buffer that is used again.
-struct MessageWriter: ~Copyable {
+///
+/// Unchecked: the pointer is private, its memory has this value as its only owner, and the value cannot be copied.
+struct MessageWriter: ~Copyable, @unchecked Sendable {
     private var storage: UnsafeMutableRawBufferPointer
     /// The number of bytes written.
     private(set) var count = 0
