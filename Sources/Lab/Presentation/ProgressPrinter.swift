@@ -1,0 +1,47 @@
+import Glibc
+
+/// Tells what is being done, a line per step with a tick when it is done.
+public struct ProgressPrinter: Sendable {
+    private let style: TextStyle
+    /// Whether a line can be written over.
+    private let isTerminal: Bool
+    private let write: @Sendable (String) -> Void
+
+    /// Prints to standard output.
+    public static var standardOutput: ProgressPrinter {
+        ProgressPrinter(style: .standardOutput, isTerminal: isatty(1) == 1) { text in
+            print(text, terminator: "")
+            fflush(nil)
+        }
+    }
+
+    public init(style: TextStyle, isTerminal: Bool, write: @escaping @Sendable (String) -> Void) {
+        self.style = style
+        self.isTerminal = isTerminal
+        self.write = write
+    }
+
+    /// Runs one step. `body` returns the line that stays; until then `title` is shown on a terminal.
+    public func step(
+        _ title: String, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> String
+    ) async throws {
+        if isTerminal { write(style.apply(.faint, to: "  … \(title)")) }
+        let start = ContinuousClock.now
+        do {
+            let done = try await body()
+            let time = Format.seconds(ContinuousClock.now - start)
+            line("\(style.apply(.good, to: "✓")) \(done) \(style.apply(.faint, to: time))")
+        } catch {
+            line("\(style.apply(.bad, to: "✗")) \(title)")
+            throw error
+        }
+    }
+
+    /// Prints a line of its own.
+    public func note(_ text: String) { write("  \(text)\n") }
+
+    private func line(_ text: String) {
+        // Carriage return and "erase the line" (ECMA-48) take back the title.
+        write("\(isTerminal ? "\r\u{1b}[K" : "")  \(text)\n")
+    }
+}

@@ -1,0 +1,19 @@
+import Dispatch
+import Glibc
+
+/// Turns Ctrl-C and SIGTERM into cancellation, so that what was begun is undone.
+enum Interruption {
+    /// Runs `body` in a task that the first SIGINT, SIGTERM or SIGHUP cancels.
+    static func cancelling(_ body: @escaping @Sendable () async throws -> Void) async throws {
+        let task = Task { try await body() }
+        let sources = [SIGINT, SIGTERM, SIGHUP].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number)
+            source.setEventHandler { task.cancel() }
+            source.resume()
+            return source
+        }
+        defer { for source in sources { source.cancel() } }
+        try await task.value
+    }
+}
