@@ -4,8 +4,6 @@ struct FirewallApplier: Sendable {
     let hostTables: HostTables
     /// The families that the last pass saw to, so that one that is switched off is cleaned up once.
     private var servedFamilies: Set<IPFamily> = []
-    /// Weft's nftables tables as the last pass left them, to list them without asking first whether they exist.
-    private var knownTables: Set<NftablesListing.TableKey> = []
     /// The script that was written last, to notice one that is wanted again and again.
     private var lastScript: String?
     /// How this host's nft prints tables that are right, where that differs from what Weft expects.
@@ -76,9 +74,12 @@ struct FirewallApplier: Sendable {
     private mutating func pass(
         _ ruleset: Ruleset, _ primary: FirewallPlane?, _ families: [IPFamily], _ outcome: inout Outcome
     ) async {
+        // The families whose `filter` table Weft can put accepting rules into with iptables-nft.
+        var reachable: Set<IPFamily> = []
         if let primary, primary != .nftables {
             for family in families {
-                await settleIptables(primary, family, ruleset, .full, &outcome)
+                let isReached = await settleIptables(primary, family, ruleset, .full, &outcome)
+                if isReached, primary == .iptablesNft { reachable.insert(family) }
             }
         }
         var listing: NftablesListing?
@@ -88,42 +89,43 @@ struct FirewallApplier: Sendable {
         if let listing { await settleNftables(listing, primary == .nftables ? ruleset : nil, &outcome) }
 
         let scope: IptablesRenderer.Scope = primary == nil ? .nothing : .forwardWhereDropped
-        var reachable: Set<IPFamily> = []
         for family in families {
-            for plane in [FirewallPlane.iptablesNft, .iptablesLegacy] {
-                let isPrimary = plane == primary
-                guard isPrimary || isInUse(plane, family, listing) else { continue }
+            for plane in [FirewallPlane.iptablesNft, .iptablesLegacy] where plane != primary {
+                guard isInUse(plane, family, listing) else { continue }
                 if tools.iptables(plane, family) == nil {
                     // nft still sees, and reports, what iptables-nft holds; nothing but its own command sees legacy.
                     if plane == .iptablesLegacy, ruleset.forward { outcome.findings.append(Self.unreadable(family)) }
                     continue
                 }
-                if plane == .iptablesNft { reachable.insert(family) }
-                if !isPrimary { await settleIptables(plane, family, ruleset, scope, &outcome) }
+                let isReached = await settleIptables(plane, family, ruleset, scope, &outcome)
+                if isReached, plane == .iptablesNft { reachable.insert(family) }
             }
         }
         if let listing, primary != nil { await inspect(listing, ruleset, reachable, &outcome) }
     }
 
+    /// - Returns: whether the plane's `filter` table could be read and holds what is wanted.
     private func settleIptables(
         _ plane: FirewallPlane, _ family: IPFamily, _ ruleset: Ruleset, _ scope: IptablesRenderer.Scope,
         _ outcome: inout Outcome
-    ) async {
+    ) async -> Bool {
         guard let commands = tools.iptables(plane, family) else {
             outcome.error = outcome.error ?? FirewallError(
                 cause: "\(family.iptablesName)-restore is not installed", remedy: "install iptables")
-            return
+            return false
         }
         let state = await outcome.attempt { () async throws(FirewallError) in try await tools.save(commands) }
-        guard let state else { return }
+        guard let state else { return false }
         let renderer = IptablesRenderer(ruleset: ruleset, family: family)
         if let input = renderer.restoreInput(current: state, scope: scope) {
             let isWritten: Void? = await outcome.attempt { () async throws(FirewallError) in
                 try await tools.restore(commands, input)
             }
-            if isWritten != nil { outcome.writes += 1 }
+            guard isWritten != nil else { return false }
+            outcome.writes += 1
         }
         outcome.findings += ForwardFindings(ruleset: ruleset).findings(state, family, plane)
+        return !state.incompatibleTables.contains("filter")
     }
 
     /// - Parameter ruleset: `nil` to have no tables.
@@ -132,7 +134,6 @@ struct FirewallApplier: Sendable {
     ) async {
         let renderer = NftablesRenderer(ruleset: ruleset ?? Ruleset(ipv4: nil, masquerade: false, forward: false))
         let wanted = renderer.wanted
-        knownTables = Set(wanted.keys)
         if let accepted, accepted.wanted == wanted, accepted.printed == Self.own(listing) { return }
         guard let script = renderer.script(current: listing) else {
             lastScript = nil
@@ -158,26 +159,15 @@ struct FirewallApplier: Sendable {
     }
 
     /// All chains with their hooks, yet without the rules of others, which may be many; Weft's tables in full.
+    ///
+    /// A command each: nft 1.0.6 reads in only what the last `list` of a script asks for.
     private func list() async throws(FirewallError) -> NftablesListing {
-        if !knownTables.isEmpty {
-            let queries = ["list chains"] + Self.listTables(knownTables)
-            do {
-                return NftablesListing(parsing: try await tools.nft(queries.joined(separator: "\n") + "\n"))
-            } catch {
-                // One of the tables is gone, most likely; the plain list below fails too if it is something else.
-            }
-        }
         var listing = NftablesListing(parsing: try await tools.nft("list chains\n"))
-        let present = Self.own(listing)
-        if !present.isEmpty {
-            let text = try await tools.nft(Self.listTables(Set(present.keys)).joined(separator: "\n") + "\n")
+        for key in Self.own(listing).keys {
+            let text = try await tools.nft("list table \(key.family) \(key.name)\n")
             listing.tables.merge(NftablesListing(parsing: text).tables) { $1 }
         }
         return listing
-    }
-
-    private static func listTables(_ keys: Set<NftablesListing.TableKey>) -> [String] {
-        keys.map { "list table \($0.family) \($0.name)" }.sorted()
     }
 
     /// Whether a plane that was not chosen holds anything that matters. Asking it would cost a process, and asking
@@ -202,11 +192,13 @@ struct FirewallApplier: Sendable {
     ) async {
         let rules = ForwardFindings(ruleset: ruleset)
         let chains = rules.foreignChains(listing, iptablesFamilies: reachable)
-        guard !chains.isEmpty else { return }
-        let queries = chains.map { "list chain \($0.table.family) \($0.table.name) \($0.name)" }
-        // A chain may go between the two lists; then there is no finding about it either.
-        guard let text = try? await tools.nft(queries.joined(separator: "\n") + "\n") else { return }
-        outcome.findings += rules.findings(NftablesListing(parsing: text), chains)
+        for chain in chains {
+            // A chain may go between the two lists; then there is no finding about it either.
+            let query = "list chain \(chain.table.family) \(chain.table.name) \(chain.name)\n"
+            guard let text = try? await tools.nft(query) else { continue }
+            let content = NftablesListing(parsing: text).tables[chain.table]?[chain.name]
+            if let finding = content.flatMap({ rules.finding($0, chain) }) { outcome.findings.append(finding) }
+        }
     }
 
     private static func unreadable(_ family: IPFamily) -> FirewallFinding {

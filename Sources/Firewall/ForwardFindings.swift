@@ -27,46 +27,43 @@ struct ForwardFindings {
         }.sorted { ($0.table.family, $0.table.name, $0.name) < ($1.table.family, $1.table.name, $1.name) }
     }
 
-    /// What is wrong with the foreign chains, given their rules.
+    /// What is wrong with a foreign chain, given its rules; `nil` when it lets overlay traffic pass.
     ///
     /// A chain that drops by policy, or in a rule without a condition, needs accepting rules of its own: an accept in
     /// Weft's table ends only Weft's chain (nft(8), "accept").
-    func findings(_ listing: NftablesListing, _ chains: [ForeignChain]) -> [FirewallFinding] {
-        chains.compactMap { foreign in
-            guard let chain = listing.tables[foreign.table]?[foreign.name] else { return nil }
-            let dropsAll = chain.rules.contains { $0 == "drop" || $0 == "reject" || $0.hasPrefix("reject with ") }
-            guard chain.dropsByPolicy || dropsAll else { return nil }
-            let wanted = families(foreign.table).flatMap { family -> [String] in
-                guard let network = ruleset.overlay(family)?.network else { return [] }
-                return ["saddr", "daddr"].filter { !Self.accepts(chain, family, $0, network) }
-                    .map { "\(family.nftablesName) \($0) \(network) accept" }
-            }
-            guard !wanted.isEmpty else { return nil }
-            let place = "\(foreign.table.family) \(foreign.table.name) \(foreign.name)"
-            let summary = "nftables chain \(place) drops forwarded overlay traffic"
-            if foreign.table.name == "firewalld" {
-                let sources = families(foreign.table).compactMap { ruleset.overlay($0)?.network }
-                let commands = sources.map { "firewall-cmd --permanent --zone=trusted --add-source=\($0)" }
-                let remedy = (commands + ["firewall-cmd --reload"]).joined(separator: "; ")
-                return FirewallFinding(summary: summary, remedy: "run: \(remedy)")
-            }
-            let commands = wanted.map { "nft insert rule \(place) \($0)" }.joined(separator: "; ")
-            return FirewallFinding(
-                summary: summary, remedy: "run, and add to the ruleset's file so that it stays: \(commands)")
+    func finding(_ chain: NftablesListing.Chain, _ foreign: ForeignChain) -> FirewallFinding? {
+        let dropsAll = chain.rules.contains { $0 == "drop" || $0 == "reject" || $0.hasPrefix("reject with ") }
+        guard chain.dropsByPolicy || dropsAll else { return nil }
+        let wanted = families(foreign.table).flatMap { family -> [String] in
+            guard let network = ruleset.overlay(family)?.network else { return [] }
+            return ["saddr", "daddr"].filter { !Self.accepts(chain, family, $0, network) }
+                .map { "\(family.nftablesName) \($0) \(network) accept" }
         }
+        guard !wanted.isEmpty else { return nil }
+        let place = "\(foreign.table.family) \(foreign.table.name) \(foreign.name)"
+        let summary = "nftables chain \(place) drops forwarded overlay traffic"
+        if foreign.table.name == "firewalld" {
+            let sources = families(foreign.table).compactMap { ruleset.overlay($0)?.network }
+            let commands = sources.map { "firewall-cmd --permanent --zone=trusted --add-source=\($0)" }
+            let remedy = (commands + ["firewall-cmd --reload"]).joined(separator: "; ")
+            return FirewallFinding(summary: summary, remedy: "run: \(remedy)")
+        }
+        let commands = wanted.map { "nft insert rule \(place) \($0)" }.joined(separator: "; ")
+        return FirewallFinding(
+            summary: summary, remedy: "run, and add to the ruleset's file so that it stays: \(commands)")
     }
 
     /// What is wrong in one family's iptables rules apart from the forward path, where Weft accepts by itself.
     func findings(_ state: IptablesState, _ family: IPFamily, _ plane: FirewallPlane) -> [FirewallFinding] {
         guard let overlay = ruleset.overlay(family) else { return [] }
         var findings: [FirewallFinding] = []
-        let isOurs = { (text: String) -> Bool in
+        let isOverlay = { (text: String) -> Bool in
             guard let prefix = IPPrefix(text) else { return false }
             return overlay.network.length <= prefix.length && overlay.network.contains(prefix.address)
         }
         // Docker 28 drops what reaches a container from anywhere but its bridge, before routing.
         let raw = state.chain("raw", "PREROUTING")?.rules ?? []
-        if raw.contains(where: { IptablesState.target($0) == "DROP" && Self.value($0, "-d").map(isOurs) == true }) {
+        if raw.contains(where: { IptablesState.target($0) == "DROP" && Self.value($0, "-d").map(isOverlay) == true }) {
             findings.append(
                 FirewallFinding(
                     summary: "\(plane.rawValue) chain raw PREROUTING drops overlay traffic to containers (Docker 28)",
@@ -75,7 +72,7 @@ struct ForwardFindings {
         let nat = state.chain("nat", "POSTROUTING")?.rules ?? []
         // With masquerading off it is Docker's to do (FLANNEL_IPMASQ=false), so only both at once is wrong.
         if ruleset.masquerade, let rule = nat.first(where: { rule in
-            IptablesState.target(rule) == "MASQUERADE" && Self.value(rule, "-s").map(isOurs) == true
+            IptablesState.target(rule) == "MASQUERADE" && Self.value(rule, "-s").map(isOverlay) == true
                 && !rule.contains("-d")
         }) {
             findings.append(
@@ -83,12 +80,6 @@ struct ForwardFindings {
                     summary: "\(plane.rawValue) chain nat POSTROUTING hides container addresses inside the overlay: "
                         + IptablesState.line(rule),
                     remedy: "start dockerd with --ip-masq=false, as mk-docker-opts.sh writes it"))
-        }
-        for table in state.incompatibleTables where table == "filter" || table == "nat" {
-            findings.append(
-                FirewallFinding(
-                    summary: "\(family.iptablesName) cannot read table \(table): it holds rules written with nft",
-                    remedy: "move those rules to a table of another name, or set EnableNFTables to true"))
         }
         return findings
     }

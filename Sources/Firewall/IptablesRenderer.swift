@@ -142,7 +142,8 @@ struct IptablesRenderer: Sendable {
         }
         for randomFully in [false, true] {
             let hide = Rule.Verdict.masquerade(randomFully: randomFully)
-            rules.append(Rule(source: .inside(network), destination: family.multicast.map(Rule.Match.outside), verdict: hide))
+            rules.append(
+                Rule(source: .inside(network), destination: family.multicast.map(Rule.Match.outside), verdict: hide))
             rules.append(Rule(source: .outside(network), destination: .inside(network), verdict: hide))
         }
         return Set(rules.map { words($0, nil) })

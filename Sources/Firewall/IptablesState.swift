@@ -9,7 +9,7 @@ struct IptablesState: Hashable, Sendable {
 
     /// By table, then by chain.
     var tables: [String: [String: Chain]] = [:]
-    /// Tables that hold what the command cannot print, so that it cannot change them either.
+    /// Tables that hold rules of another tool's, which the command can neither print nor change.
     var incompatibleTables: [String] = []
 
     init() {}
@@ -87,7 +87,9 @@ struct IptablesState: Hashable, Sendable {
 
     /// Where a rule's words send a packet: the word after `-j` or `-g`.
     static func target(_ rule: [String]) -> String? {
-        guard let index = rule.lastIndex(where: { $0 == "-j" || $0 == "-g" }), index + 1 < rule.count else { return nil }
+        guard let index = rule.lastIndex(where: { $0 == "-j" || $0 == "-g" }), index + 1 < rule.count else {
+            return nil
+        }
         return rule[index + 1]
     }
 }

@@ -49,7 +49,8 @@ extension Ruleset {
         rules += overlay.ownSubnets.map {
             Rule(source: .outside(network), destination: .inside($0), verdict: .return)
         }
-        rules.append(Rule(source: .inside(network), destination: family.multicast.map(Rule.Match.outside), verdict: hide))
+        rules.append(
+            Rule(source: .inside(network), destination: family.multicast.map(Rule.Match.outside), verdict: hide))
         // The host's own traffic to another host's containers: its address may have no route back over the overlay.
         rules.append(Rule(source: .outside(network), destination: .inside(network), verdict: hide))
         return rules

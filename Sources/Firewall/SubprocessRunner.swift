@@ -56,7 +56,9 @@ public struct SubprocessRunner: CommandRunner {
         }
     }
 
-    private static func spawn(_ executable: String, _ arguments: [String], _ input: String) async throws -> CommandOutput {
+    private static func spawn(
+        _ executable: String, _ arguments: [String], _ input: String
+    ) async throws -> CommandOutput {
         // Rulesets of kube-proxy reach several MiB; the limit only guards against a runaway.
         let result = try await Subprocess.run(
             .path(.init(executable)), arguments: Arguments(arguments),

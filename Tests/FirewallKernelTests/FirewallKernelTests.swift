@@ -1,0 +1,239 @@
+import Glibc
+import IPNetwork
+import LinuxSystem
+import Testing
+
+@testable import Firewall
+
+/// Which plane a test asks for, and which flavour the host's `iptables` is.
+struct Setup: CustomTestStringConvertible, Sendable {
+    var preference: FirewallPreference
+    var isLegacy: Bool
+    var flavour: String { isLegacy ? "legacy" : "nft" }
+    var testDescription: String { preference == .nftables ? "nftables, iptables-\(flavour)" : "iptables-\(flavour)" }
+
+    static let all = [
+        Setup(preference: .iptables, isLegacy: false), Setup(preference: .iptables, isLegacy: true),
+        Setup(preference: .nftables, isLegacy: false), Setup(preference: .nftables, isLegacy: true),
+    ]
+}
+
+@Suite(.serialized, .enabled(if: getuid() == 0, "needs root"))
+struct FirewallKernelTests {
+    private func ruleset(
+        masquerade: Bool = true, own: [String] = ["10.5.34.0/24"], lost: [String] = [], ipv6: Bool = false
+    ) throws -> Ruleset {
+        let v6 = try Ruleset.Overlay(
+            network: #require(IPv6Prefix("fd00:10:5::/48")), ownSubnets: [#require(IPv6Prefix("fd00:10:5:34::/64"))])
+        return try Ruleset(
+            ipv4: .init(
+                network: #require(IPv4Prefix("10.5.0.0/16")), ownSubnets: own.compactMap { IPv4Prefix($0) },
+                lostSubnets: lost.compactMap { IPv4Prefix($0) }),
+            ipv6: ipv6 ? v6 : nil, masquerade: masquerade)
+    }
+
+    /// Docker's chains and policy, and 50 rules of an operator's, as input for `iptables-restore`.
+    private static func hostRules(_ family: IPFamily) -> String {
+        let address = { (index: Int) in family == .ipv4 ? "192.0.2.\(index)/32" : "2001:db8::\(index)/128" }
+        let filter = (1...25).map {
+            "-A FORWARD -s \(address($0)) -p tcp -m tcp --dport \($0) -m comment "
+                + "--comment \"it's \\\"rule\\\" \($0)\" -j DROP"
+        }
+        let nat = (1...25).map { "-A POSTROUTING -s \(address($0)) -o eth9 -j MASQUERADE" }
+        return """
+            *filter
+            :FORWARD DROP [0:0]
+            :DOCKER - [0:0]
+            :DOCKER-USER - [0:0]
+            -A FORWARD -j DOCKER-USER
+            -A FORWARD -o docker0 -j DOCKER
+            \(filter.joined(separator: "\n"))
+            -A DOCKER ! -i docker0 -o docker0 -j DROP
+            -A DOCKER-USER -j RETURN
+            COMMIT
+            *nat
+            \(nat.joined(separator: "\n"))
+            COMMIT
+
+            """
+    }
+
+    /// Both families' rules without comments and packet counts.
+    private func saved(_ namespaces: Namespaces, _ flavour: String) async throws -> [Substring] {
+        try await namespaces.run("host", "iptables-\(flavour)-save; ip6tables-\(flavour)-save 2>/dev/null")
+            .split(separator: "\n").filter { !$0.hasPrefix("#") }
+            .map { $0.hasPrefix(":") ? $0.prefix { $0 != "[" } : $0 }
+    }
+
+    private func prepare(_ namespaces: Namespaces, _ flavour: String) async throws {
+        for (family, command) in [(IPFamily.ipv4, "iptables"), (.ipv6, "ip6tables")] {
+            try await namespaces.run(
+                "host", "\(command)-\(flavour)-restore <<'END'\n\(Self.hostRules(family))END\n")
+        }
+    }
+
+    @Test(arguments: Setup.all)
+    func foreignRulesStayAndOursComeBack(_ setup: Setup) async throws {
+        try await Namespaces.with(["host"]) { namespaces in
+            try await prepare(namespaces, setup.flavour)
+            try await namespaces.run(
+                "host", "nft add table inet op; nft 'add chain inet op c { type filter hook input priority 7; }'")
+            let before = try await saved(namespaces, setup.flavour)
+            let operators = try await namespaces.run("host", "nft list table inet op")
+
+            let keeper = namespaces.keeper("host", setup.preference, legacy: setup.isLegacy)
+            let status = try await keeper.update(ruleset(ipv6: true))
+            #expect(status.condition == .ok)
+            #expect(status.isApplied)
+            let right = try await saved(namespaces, setup.flavour)
+            #expect(right.filter { !$0.contains("FLANNEL") } == before)
+            let tables = try await namespaces.run("host", "nft list tables")
+            #expect(tables.contains("flannel-ipv4") == (setup.preference == .nftables))
+            let jump = try #require(right.firstIndex { $0.hasPrefix("-A FORWARD") && $0.contains("FLANNEL-FWD") })
+            #expect(right[jump - 1] == "-A FORWARD -j DOCKER-USER")
+            #expect(right.contains { $0.contains("-j FLANNEL-POSTRTG") } == (setup.preference == .iptables))
+
+            for _ in 0..<3 { #expect(await keeper.check().writes == status.writes) }
+            let restarted = namespaces.keeper("host", setup.preference, legacy: setup.isLegacy)
+            #expect(try await restarted.update(ruleset(ipv6: true)).writes == 0)
+
+            try await flushOurs(namespaces, setup)
+            #expect(await keeper.check().repairs == 1)
+            #expect(try await saved(namespaces, setup.flavour) == right)
+            #expect(try await namespaces.run("host", "nft list tables") == tables)
+
+            try await keeper.update(ruleset(masquerade: false, ipv6: true))
+            let unmasked = try await namespaces.run("host", "nft list ruleset; iptables-\(setup.flavour)-save")
+            #expect(!unmasked.contains("FLANNEL-POSTRTG") && !unmasked.contains("postrtg"))
+            #expect(unmasked.contains("FLANNEL-FWD"))
+
+            try await keeper.update(ruleset(ipv6: true))
+            try await keeper.removeEverything()
+            #expect(try await saved(namespaces, setup.flavour) == before)
+            #expect(try await !namespaces.run("host", "nft list tables").contains("flannel"))
+            #expect(try await namespaces.run("host", "nft list table inet op") == operators)
+        }
+    }
+
+    private func flushOurs(_ namespaces: Namespaces, _ setup: Setup) async throws {
+        let tables = setup.preference == .nftables
+        try await namespaces.run(
+            "host",
+            """
+            iptables-\(setup.flavour) -D FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD
+            iptables-\(setup.flavour) -F FLANNEL-FWD
+            ip6tables-\(setup.flavour) -D FLANNEL-FWD 1
+            \(tables ? "nft flush chain ip flannel-ipv4 postrtg; nft delete table ip6 flannel-ipv6"
+                : "iptables-\(setup.flavour) -t nat -F FLANNEL-POSTRTG")
+            """)
+    }
+
+    @Test func switchingPlanesLeavesNothingBehind() async throws {
+        try await Namespaces.with(["host"]) { namespaces in
+            let rules = try ruleset(ipv6: true)
+            func texts() async throws -> (nft: String, iptables: String, legacy: String) {
+                try await (
+                    namespaces.run("host", "nft list tables"),
+                    namespaces.run("host", "iptables-nft-save; ip6tables-nft-save"),
+                    namespaces.run("host", "iptables-legacy-save; ip6tables-legacy-save")
+                )
+            }
+            for setup in [0, 2, 1, 2, 0, 1, 0].map({ Setup.all[$0] }) {
+                let keeper = namespaces.keeper("host", setup.preference, legacy: setup.isLegacy)
+                #expect(await keeper.update(rules).condition == .ok)
+                let texts = try await texts()
+                let plane = await keeper.status.plane
+                #expect(texts.nft.contains("flannel-ipv6") == (plane == .nftables))
+                #expect(texts.iptables.contains("FLANNEL-POSTRTG") == (plane == .iptablesNft))
+                #expect(texts.iptables.contains("FLANNEL-FWD") == (plane == .iptablesNft))
+                #expect(texts.legacy.contains("FLANNEL") == (plane == .iptablesLegacy))
+            }
+        }
+    }
+
+    @Test func operatorsDroppingChainIsReportedAndItsRemedyHelps() async throws {
+        try await Namespaces.with(["host"]) { namespaces in
+            try await namespaces.run(
+                "host",
+                """
+                nft add table inet fw
+                nft 'add chain inet fw gate { type filter hook forward priority 5; policy drop; }'
+                """)
+            let keeper = namespaces.keeper("host", .nftables)
+            guard case .findings(let findings) = try await keeper.update(ruleset()).condition else {
+                Issue.record("no finding")
+                return
+            }
+            #expect(findings.map(\.summary) == ["nftables chain inet fw gate drops forwarded overlay traffic"])
+            let commands = try #require(findings[0].remedy.split(separator: ": ", maxSplits: 1).last)
+            try await namespaces.run("host", String(commands))
+            #expect(await keeper.check().condition == .ok)
+        }
+    }
+
+    /// container 10.5.34.2 - host - outside 192.0.2.2, and peer 10.5.7.2 as a container of another host. Every plane
+    /// drops forwarded packets by policy.
+    @Test(arguments: Setup.all)
+    func packetsPassWithTheRightAddresses(_ setup: Setup) async throws {
+        try await Namespaces.with(["host", "container", "outside", "peer"]) { namespaces in
+            try await wire(namespaces)
+            try await namespaces.run("host", "iptables-nft -P FORWARD DROP; iptables-legacy -P FORWARD DROP")
+            #expect(try await !namespaces.pings("container", "10.5.7.2"))
+
+            let keeper = namespaces.keeper("host", setup.preference, legacy: setup.isLegacy)
+            #expect(try await keeper.update(ruleset()).condition == .ok)
+            try await onlyFrom("10.5.34.2", namespaces, "peer")
+            #expect(try await namespaces.pings("container", "10.5.7.2"), "overlay to overlay keeps its source")
+            try await onlyFrom("192.0.2.1", namespaces, "outside")
+            #expect(try await namespaces.pings("container", "192.0.2.2"), "overlay to outside is masqueraded")
+            try await namespaces.run("outside", "ip route add 10.5.34.0/24 via 192.0.2.1")
+            try await onlyFrom("192.0.2.2", namespaces, "container")
+            #expect(try await namespaces.pings("outside", "10.5.34.2"), "outside to own subnet keeps its source")
+            try await namespaces.run("outside", "nft flush ruleset; ip route del 10.5.34.0/24")
+            try await namespaces.run("container", "nft flush ruleset")
+
+            try await keeper.update(ruleset(masquerade: false))
+            #expect(try await namespaces.pings("container", "10.5.7.2"))
+            #expect(try await !namespaces.pings("container", "192.0.2.2"), "no route back without masquerading")
+
+            try await keeper.update(ruleset(own: [], lost: ["10.5.34.0/24"]))
+            #expect(try await !namespaces.pings("container", "10.5.7.2"))
+            #expect(try await !namespaces.pings("peer", "10.5.34.2"))
+            #expect(try await !namespaces.pings("container", "192.0.2.2"))
+
+            try await keeper.update(ruleset())
+            #expect(try await namespaces.pings("peer", "10.5.34.2"))
+        }
+    }
+
+    private func wire(_ namespaces: Namespaces) async throws {
+        for (name, near, far) in [
+            ("container", "10.5.34.1/24", "10.5.34.2/24"), ("outside", "192.0.2.1/24", "192.0.2.2/24"),
+            ("peer", "10.5.7.1/24", "10.5.7.2/24"),
+        ] {
+            try await Namespaces.shell(
+                """
+                set -e
+                ip -n \(namespaces["host"]) link add to-\(name) type veth peer name eth0 netns \(namespaces[name])
+                ip -n \(namespaces["host"]) addr add \(near) dev to-\(name)
+                ip -n \(namespaces["host"]) link set to-\(name) up
+                ip -n \(namespaces[name]) addr add \(far) dev eth0
+                ip -n \(namespaces[name]) link set eth0 up
+                """)
+        }
+        try await namespaces.run("host", "sysctl -qw net.ipv4.ip_forward=1")
+        try await namespaces.run("container", "ip route add default via 10.5.34.1")
+        try await namespaces.run("peer", "ip route add default via 10.5.7.1")
+    }
+
+    /// From now on `name` answers echo requests from `source` alone.
+    private func onlyFrom(_ source: String, _ namespaces: Namespaces, _ name: String) async throws {
+        try await namespaces.run(
+            name,
+            """
+            nft add table ip t
+            nft 'add chain ip t c { type filter hook input priority 0; }'
+            nft add rule ip t c icmp type echo-request ip saddr != \(source) drop
+            """)
+    }
+}
