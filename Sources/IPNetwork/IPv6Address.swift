@@ -1,9 +1,17 @@
 /// An IPv6 address, without a zone.
 public struct IPv6Address: NetworkAddress {
-    /// The address in host order: ::1 is 1.
-    public let rawValue: UInt128
+    // Two halves, since a stored UInt128 aligns every value that holds an address to 16 bytes: that wastes room, and
+    // Swift 6.3's debug builds spill such values to stack slots of 8 and then trap in an aligned load.
+    @usableFromInline let high: UInt64
+    @usableFromInline let low: UInt64
 
-    @inlinable public init(rawValue: UInt128) { self.rawValue = rawValue }
+    /// The address in host order: ::1 is 1.
+    @inlinable public var rawValue: UInt128 { UInt128(high) << 64 | UInt128(low) }
+
+    @inlinable public init(rawValue: UInt128) {
+        high = UInt64(truncatingIfNeeded: rawValue >> 64)
+        low = UInt64(truncatingIfNeeded: rawValue)
+    }
 
     /// Parses the text forms of RFC 4291, section 2.2: full, with `::`, and with a dotted IPv4 tail. A zone
     /// (`%eth0`) is refused.
@@ -48,7 +56,7 @@ public struct IPv6Address: NetworkAddress {
             groups.insert(contentsOf: repeatElement(0, count: 8 - groups.count), at: gap)
         }
         guard groups.count == 8 else { return nil }
-        rawValue = groups.reduce(0) { $0 << 16 | UInt128($1) }
+        self.init(rawValue: groups.reduce(0) { $0 << 16 | UInt128($1) })
     }
 
     public init?(_ description: String) { self.init(description[...]) }
