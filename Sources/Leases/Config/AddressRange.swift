@@ -75,7 +75,9 @@ struct AddressRangeFields<Address: NetworkAddress> {
         let first = try bound(minName, minimum, in: network, length: subnetLength) ?? second.address
         let last = try bound(maxName, maximum, in: network, length: subnetLength) ?? highest.address
         guard first <= last else {
-            throw FieldError(path: minName, value: "\"\(first)\"", allowed: "at most \(maxName), which is \(last)")
+            throw minimum == nil || minimum?.rawValue == 0
+                ? FieldError(path: maxName, value: "\"\(last)\"", allowed: "at least \(minName), which is \(first)")
+                : FieldError(path: minName, value: "\"\(first)\"", allowed: "at most \(maxName), which is \(last)")
         }
         return AddressRange(network: network, subnetLength: subnetLength, subnetMin: first, subnetMax: last)
     }

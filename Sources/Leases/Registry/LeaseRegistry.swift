@@ -9,7 +9,8 @@ public struct LeaseClaim: Sendable {
     public var previous: SubnetKey?
     /// What to publish for a subnet, from the backend; called again for each subnet that is tried. `existing` is what this
     /// host's own lease holds already, so that for example a VTEP MAC is kept.
-    public var attributes: @Sendable (_ config: NetworkConfig, _ key: SubnetKey, _ existing: Lease?) throws -> LeaseAttributes
+    public var attributes:
+        @Sendable (_ config: NetworkConfig, _ key: SubnetKey, _ existing: Lease?) throws -> LeaseAttributes
 
     public init(
         publicIP: IPv4Address?, publicIPv6: IPv6Address?, previous: SubnetKey?,

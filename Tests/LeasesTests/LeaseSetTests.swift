@@ -1,0 +1,247 @@
+import IPNetwork
+import Leases
+import Testing
+
+@Suite struct LeaseSetTests {
+    private func config(_ text: String = #"{"Network":"10.5.0.0/16"}"#) throws -> NetworkConfig {
+        try NetworkConfig(json: Array(text.utf8))
+    }
+
+    private func key(_ text: String) throws -> SubnetKey { try #require(SubnetKey(text)) }
+
+    @Test func comesRenewsChangesGoes() throws {
+        var set = LeaseSet(config: try config())
+        let subnet = try key("10.5.2.0-24")
+        #expect(set.put(record("10.5.2.0-24", good(2), 5)).updated.keys.first == subnet)
+        let renewal = LeaseRecord(
+            name: "10.5.2.0-24", value: good(2), createRevision: 5, modRevision: 9, isReservation: false)
+        #expect(set.put(renewal).isEmpty)
+        #expect(set.leases[subnet]?.modRevision == 9)
+        #expect(set.record(named: "10.5.2.0-24") == renewal)
+        let moved = set.put(
+            LeaseRecord(name: "10.5.2.0-24", value: good(3), createRevision: 5, modRevision: 10, isReservation: false))
+        #expect(moved.updated[subnet]?.attributes.publicIP == IPv4Address(172, 30, 0, 3))
+        #expect(set.remove(name: "10.5.2.0-24") == LeaseChanges(removed: [subnet]))
+        #expect(set.remove(name: "10.5.2.0-24").isEmpty)
+        #expect(set.leases.isEmpty && set.record(named: "10.5.2.0-24") == nil)
+    }
+
+    @Test func theOlderStaysAndTheOtherFollows() throws {
+        var set = LeaseSet(config: try config())
+        _ = set.put(record("10.5.2.0-25", good(7), 20))
+        #expect(set.leases.count == 1)
+        // An older one that is seen later takes over.
+        let takeover = set.put(record("10.5.2.0-24", good(2), 10))
+        #expect(Set(takeover.updated.keys) == [try key("10.5.2.0-24")])
+        #expect(takeover.removed == [try key("10.5.2.0-25")])
+        #expect(
+            set.rejections == [
+                LeaseRejection(name: "10.5.2.0-25", reason: "10.5.2.0/25 overlaps the older lease of 10.5.2.0-24")
+            ])
+        let after = set.remove(name: "10.5.2.0-24")
+        #expect(Set(after.updated.keys) == [try key("10.5.2.0-25")])
+        #expect(after.removed == [try key("10.5.2.0-24")])
+        #expect(set.rejections.isEmpty)
+    }
+
+    /// A blocks B, B would block C: C is in as long as A is there.
+    @Test func chain() throws {
+        var set = LeaseSet(config: try config())
+        _ = set.replaceAll([
+            record("10.5.2.0-24", good(2), 1), record("10.5.2.0-25", good(3), 2), record("10.5.3.0-24", good(3), 3),
+        ])
+        #expect(Set(set.leases.keys) == [try key("10.5.2.0-24"), try key("10.5.3.0-24")])
+        let changes = set.remove(name: "10.5.2.0-24")
+        #expect(Set(changes.updated.keys) == [try key("10.5.2.0-25")])
+        #expect(changes.removed == [try key("10.5.2.0-24"), try key("10.5.3.0-24")])
+    }
+
+    @Test func own() throws {
+        var set = LeaseSet(config: try config())
+        _ = set.replaceAll([record("10.5.1.0-24", good(1), 1), record("10.5.2.0-24", good(2), 2)])
+        #expect(set.leases.count == 2)
+        #expect(set.leases(withPublicIP: IPv4Address(172, 30, 0, 1)).map(\.key) == [try key("10.5.1.0-24")])
+        let changes = set.setOwn(
+            key: try key("10.5.1.0-24"), publicIP: IPv4Address(172, 30, 0, 1), publicIPv6: nil)
+        #expect(changes == LeaseChanges(removed: [try key("10.5.1.0-24")]))
+        #expect(set.rejections.isEmpty)
+        #expect(set.takenKeys == [try key("10.5.1.0-24"), try key("10.5.2.0-24")])
+        // A lease that an earlier run of this host left under another key is ours, not a peer's.
+        #expect(set.put(record("10.5.9.0-24", good(1), 9)).isEmpty)
+        #expect(set.rejections.map(\.name) == ["10.5.9.0-24"])
+        let released = set.setOwn(key: nil, publicIP: nil, publicIPv6: nil)
+        #expect(Set(released.updated.keys) == [try key("10.5.1.0-24")])
+    }
+
+    @Test func takenKeysHoldIgnoredOnes() throws {
+        var set = LeaseSet(config: try config())
+        _ = set.setOwn(key: try key("10.5.1.0-24"), publicIP: nil, publicIPv6: nil)
+        _ = set.replaceAll([
+            record("10.5.7.0-24", [0], 1), record("10.9.0.0-24", good(1), 2), record("junk", good(2), 3),
+        ])
+        #expect(set.takenKeys == [try key("10.5.1.0-24"), try key("10.5.7.0-24"), try key("10.9.0.0-24")])
+        #expect(set.rejections.map(\.name) == ["10.5.7.0-24", "10.9.0.0-24", "junk"])
+    }
+
+    @Test func families() throws {
+        let dual = try config(#"{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00::/48"}"#)
+        let both = record(
+            "10.5.2.0-24&fd00:0:0:2::-64", Array(#"{"PublicIP":"172.30.0.2","PublicIPv6":"2001:db8::2"}"#.utf8), 1)
+        let single = record("10.5.3.0-24", good(3), 2)
+        let noAddress = record("10.5.4.0-24&fd00:0:0:4::-64", good(4), 3)
+        let sameIPv6 = record(
+            "10.5.5.0-24&fd00:0:0:2::-64", Array(#"{"PublicIP":"172.30.0.5","PublicIPv6":"2001:db8::5"}"#.utf8), 4)
+        var set = LeaseSet(config: dual)
+        _ = set.replaceAll([both, single, noAddress, sameIPv6])
+        #expect(Set(set.leases.keys.map(\.description)) == [both.name, single.name])
+        #expect(set.rejections.map(\.name) == [noAddress.name, sameIPv6.name])
+        // Over IPv4 alone the IPv6 parts don't matter.
+        let changes = set.setConfig(try config())
+        #expect(Set(changes.updated.keys.map(\.description)) == [noAddress.name, sameIPv6.name])
+        #expect(changes.removed.isEmpty && set.rejections.isEmpty)
+        #expect(set.setConfig(dual).removed.count == 2)
+    }
+
+    /// Random changes, checked against judging everything anew.
+    @Test(arguments: 1...6)
+    func agreesWithANaiveModel(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        let configs = [
+            try config(), try config(#"{"Network":"10.5.0.0/17"}"#),
+            try config(#"{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00::/48"}"#),
+        ]
+        var set = LeaseSet(config: configs[0])
+        var model = NaiveLeases(config: configs[0])
+        var known: [SubnetKey: Lease] = [:]
+        var revision: Int64 = 100
+        for step in 0..<600 {
+            let changes: LeaseChanges
+            switch Int.random(in: 0..<20, using: &generator) {
+            case 0:
+                model.records = [:]
+                var list: [LeaseRecord] = []
+                for _ in 0..<Int.random(in: 0..<40, using: &generator) {
+                    let record = randomRecord(&revision, &generator)
+                    guard model.records[record.name] == nil else { continue }
+                    model.records[record.name] = record
+                    list.append(record)
+                }
+                changes = set.replaceAll(list)
+            case 1:
+                model.ownKey = Bool.random(using: &generator) ? SubnetKey(randomName(&generator)) : nil
+                model.ownIP = Bool.random(using: &generator) ? IPv4Address(172, 30, 0, 3) : nil
+                changes = set.setOwn(key: model.ownKey, publicIP: model.ownIP, publicIPv6: nil)
+            case 2:
+                model.config = configs[Int.random(in: 0..<3, using: &generator)]
+                changes = set.setConfig(model.config)
+            case 3...8:
+                let name = model.records.keys.sorted().randomElement(using: &generator) ?? "none"
+                model.records[name] = nil
+                changes = set.remove(name: name)
+            default:
+                let record = randomRecord(&revision, &generator)
+                model.records[record.name] = record
+                changes = set.put(record)
+            }
+            let (leases, rejected) = model.judge()
+            try #require(set.leases == leases, "step \(step)")
+            try #require(set.rejections.map(\.name) == rejected, "step \(step)")
+            // The reported difference, neither less nor more.
+            for key in changes.removed { try #require(known[key] != nil && leases[key] == nil, "step \(step)") }
+            for (key, lease) in changes.updated {
+                try #require(leases[key] == lease && known[key].map { !same($0, lease) } ?? true, "step \(step)")
+            }
+            for key in changes.removed { known[key] = nil }
+            for (key, lease) in changes.updated { known[key] = lease }
+            try #require(Set(known.keys) == Set(leases.keys), "step \(step)")
+            try #require(leases.allSatisfy { key, lease in known[key].map { same($0, lease) } ?? false })
+            for record in model.records.values { #expect(set.record(named: record.name) == record) }
+        }
+    }
+
+    private func same(_ one: Lease, _ two: Lease) -> Bool {
+        one.attributes == two.attributes && one.createRevision == two.createRevision
+            && one.isReservation == two.isReservation
+    }
+
+    private func randomName(_ generator: inout SeededGenerator) -> String {
+        let third = Int.random(in: 0..<6, using: &generator) + (Int.random(in: 0..<8, using: &generator) == 0 ? 200 : 0)
+        let length = [22, 23, 24, 24, 24, 25].randomElement(using: &generator) ?? 24
+        let mask = length < 24 ? 256 - (1 << (24 - length)) : 255
+        let ipv4 = "10.5.\(third & mask).\(length == 25 && Bool.random(using: &generator) ? 128 : 0)-\(length)"
+        switch Int.random(in: 0..<10, using: &generator) {
+        case 0: return "junk"
+        case 1: return "fd00:0:0:\(third)::-64"
+        case 2...4: return "\(ipv4)&fd00:0:0:\(Int.random(in: 0..<4, using: &generator))::-64"
+        default: return ipv4
+        }
+    }
+
+    private func randomRecord(_ revision: inout Int64, _ generator: inout SeededGenerator) -> LeaseRecord {
+        revision += 1
+        let host = Int.random(in: 0..<8, using: &generator)
+        let ipv6 = "\"2001:db8::\(Int.random(in: 1..<6, using: &generator))\""
+        let value =
+            Int.random(in: 0..<12, using: &generator) == 0
+            ? "{"
+            : "{\"PublicIP\":\"172.30.0.\(host)\",\"PublicIPv6\":\(Bool.random(using: &generator) ? ipv6 : "null")}"
+        return LeaseRecord(
+            name: randomName(&generator), value: Array(value.utf8),
+            createRevision: Int64.random(in: 1..<30, using: &generator), modRevision: revision,
+            isReservation: host == 7)
+    }
+}
+
+/// The rules of ``LeaseSet`` in the plainest form: everything is judged from nothing, each against all.
+private struct NaiveLeases {
+    var config: NetworkConfig
+    var records: [String: LeaseRecord] = [:]
+    var ownKey: SubnetKey?
+    var ownIP: IPv4Address?
+
+    func judge() -> (leases: [SubnetKey: Lease], rejected: [String]) {
+        var leases: [SubnetKey: Lease] = [:]
+        var rejected: [String] = []
+        for record in records.values.sorted(by: { ($0.createRevision, $0.name) < ($1.createRevision, $1.name) }) {
+            if let ownKey, SubnetKey(record.name) == ownKey { continue }
+            guard let lease = try? LeaseCodec.decode(record), fits(lease),
+                !leases.values.contains(where: { clash($0, lease) })
+            else {
+                rejected.append(record.name)
+                continue
+            }
+            leases[lease.key] = lease
+        }
+        return (leases, rejected.sorted())
+    }
+
+    private func fits(_ lease: Lease) -> Bool {
+        var families = 0
+        if let network = config.ipv4?.network, let subnet = lease.key.ipv4 {
+            families += 1
+            guard network.contains(subnet), subnet.length > network.length, let publicIP = lease.attributes.publicIP,
+                publicIP != ownIP, ownKey?.ipv4?.overlaps(subnet) != true
+            else { return false }
+        }
+        if let network = config.ipv6?.network, let subnet = lease.key.ipv6 {
+            families += 1
+            guard network.contains(subnet), lease.attributes.publicIPv6 != nil, ownKey?.ipv6?.overlaps(subnet) != true
+            else { return false }
+        }
+        return families > 0
+    }
+
+    private func clash(_ one: Lease, _ two: Lease) -> Bool {
+        if config.ipv4 != nil, let first = one.key.ipv4, let second = two.key.ipv4,
+            first.overlaps(second) || one.attributes.publicIP == two.attributes.publicIP
+        {
+            return true
+        }
+        if config.ipv6 != nil, let first = one.key.ipv6, let second = two.key.ipv6,
+            first.overlaps(second) || one.attributes.publicIPv6 == two.attributes.publicIPv6
+        {
+            return true
+        }
+        return false
+    }
+}
