@@ -1,0 +1,147 @@
+import Leases
+import Logging
+
+// One session: list, follow, and list again when the watch ends.
+extension EtcdLeaseRegistry {
+    /// - Throws: What ended the session.
+    func follow(_ session: any SubnetSession) async throws {
+        var generator = SystemRandomNumberGenerator()
+        var shortWatches = 0
+        while true {
+            relistReason = nil
+            let revision = try await list(session)
+            listedAt = listedAt ?? clock.now
+            let started = clock.now
+            var reason = relistReason
+            if reason == nil { reason = try await watch(session, after: revision) }
+            logger.info("listing leases again", metadata: ["reason": "\(reason ?? "")"])
+            shortWatches = clock.now - started < .seconds(5) ? shortWatches + 1 : 0
+            if shortWatches > 1 {
+                try await clock.sleep(
+                    for: Backoff.wait(
+                        shortWatches - 2, first: .milliseconds(50), longest: .seconds(5), using: &generator))
+            }
+        }
+    }
+
+    /// Takes a snapshot, publishes the difference, and sees to this host's lease.
+    ///
+    /// - Returns: The snapshot's revision.
+    private func list(_ session: any SubnetSession) async throws -> Int64 {
+        // A host that had no subnet before will most likely create its lease.
+        async let prepared: Void = prepareCreate(session)
+        let snapshot = try await session.snapshot()
+        await prepared
+        readConfig(snapshot.config)
+        guard let config else { return snapshot.revision }
+        if leases == nil {
+            var set = LeaseSet(config: config.value)
+            _ = set.setOwn(key: own?.key, publicIP: claim.publicIP, publicIPv6: claim.publicIPv6)
+            leases = set
+        }
+        change { $0.replaceAll(snapshot.leases) }
+        try await settleOwn(session)
+        if own != nil {
+            report(.connected)
+            await session.discardPrepared()
+        }
+        flush()
+        return snapshot.revision
+    }
+
+    private func prepareCreate(_ session: any SubnetSession) async {
+        guard own == nil, claim.previous == nil, !isFull else { return }
+        await session.prepareCreate()
+    }
+
+    /// Changes the set of leases; the difference is published.
+    func change(_ body: (inout LeaseSet) -> LeaseChanges) {
+        guard var set = leases else { return }
+        // Held once, so that a change copies nothing.
+        leases = nil
+        pending.changes.merge(body(&set))
+        leases = set
+    }
+
+    /// - Returns: Why a new list is needed.
+    private func watch(_ session: any SubnetSession, after revision: Int64) async throws -> String {
+        let (stream, continuation) = AsyncStream.makeStream(of: RegistryInput.self)
+        inputs = continuation
+        defer { inputs = nil }
+        return try await withThrowingDiscardingTaskGroup { group in
+            defer { group.cancelAll() }
+            group.addTask {
+                do throws(StoreError) {
+                    let end = try await session.watch(after: revision) { continuation.yield(.events($0)) }
+                    continuation.yield(.ended(end))
+                } catch {
+                    continuation.yield(.failed(error))
+                }
+            }
+            var armed: ContinuousClock.Instant?
+            arm(&armed, &group, continuation)
+            for await input in stream {
+                switch input {
+                case .events(let events): try await apply(events, session)
+                case .deadline:
+                    armed = nil
+                    try await meetDeadlines(session)
+                case .addressChanged: try await publishAddress(session)
+                case .ended(.compacted): relistReason = "the history was compacted"
+                case .ended(.cancelled(let reason)): relistReason = "the server ended the watch: \(reason)"
+                case .failed(let error): throw error
+                }
+                flush()
+                if let relistReason { return relistReason }
+                arm(&armed, &group, continuation)
+            }
+            throw CancellationError()
+        }
+    }
+
+    /// Has the next deadline come as an input.
+    private func arm(
+        _ armed: inout ContinuousClock.Instant?, _ group: inout ThrowingDiscardingTaskGroup<any Error>,
+        _ continuation: AsyncStream<RegistryInput>.Continuation
+    ) {
+        guard let next = [own?.renewAt, rewrite.at].compactMap({ $0 }).min(), armed.map({ next < $0 }) ?? true else {
+            return
+        }
+        armed = next
+        group.addTask { [clock] in
+            // Only cancellation ends it early.
+            guard (try? await clock.sleep(until: next)) != nil else { return }
+            continuation.yield(.deadline)
+        }
+    }
+
+    private func apply(_ events: [SubnetEvent], _ session: any SubnetSession) async throws {
+        var mayBeFree = false
+        for event in events {
+            switch event {
+            case .config(let text):
+                try await configChanged(text, session)
+                mayBeFree = true
+            case .put(let record):
+                guard let leases, isNews(record.name, record.modRevision, leases) else { continue }
+                if record.name == own?.record.name {
+                    try await ownRecordChanged(record, session)
+                } else {
+                    change { $0.put(record) }
+                }
+            case .removed(let name, let revision):
+                guard let leases, isNews(name, revision, leases) else { continue }
+                change { $0.remove(name: name) }
+                mayBeFree = true
+                if name == own?.record.name { try await reclaim(session) }
+            }
+        }
+        if mayBeFree, isFull, own == nil, relistReason == nil { try await acquire(session) }
+    }
+
+    /// Answers to our own writes tell of changes before the watch does.
+    private func isNews(_ name: String, _ revision: Int64, _ leases: LeaseSet) -> Bool {
+        if let own, own.record.name == name { return revision > own.record.modRevision }
+        return leases.record(named: name).map { revision > $0.modRevision } ?? true
+    }
+}

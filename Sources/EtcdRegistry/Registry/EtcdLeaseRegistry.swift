@@ -1,0 +1,159 @@
+import IPNetwork
+import Leases
+import Logging
+
+/// Leases in etcd, whichever of its APIs the store speaks.
+///
+/// One task does everything in order: it starts a session at an endpoint, lists, gets or checks this host's lease, and
+/// follows the changes after the list. Whatever goes wrong ends in a new list, of which the difference to what was
+/// known is published: nothing is missed and nothing is applied twice. What arrives meanwhile (changes, deadlines, a new
+/// public address) waits in one queue, so that no two things happen to the lease at a time.
+public actor EtcdLeaseRegistry: LeaseRegistry {
+    let store: any SubnetStore
+    /// How long before its end a lease is renewed.
+    let renewMargin: Duration
+    let logger: Logger
+    let clock = ContinuousClock()
+
+    var claim = LeaseClaim(publicIP: nil, publicIPv6: nil, previous: nil) { _, _, _ in LeaseAttributes() }
+    var publish: @Sendable (RegistryUpdate) -> Void = { _ in }
+
+    /// The config in force and its text; `nil` until there is a good one.
+    var config: ActiveConfig?
+    /// The peers; there when `config` is.
+    var leases: LeaseSet?
+    var own: OwnHold?
+    /// No subnet is free; tried again when one is.
+    var isFull = false
+    var lost: Set<SubnetKey> = []
+    /// When a value of ours that another overwrote is written again.
+    var rewrite = RewriteSchedule()
+    /// Set to have the watch end and a new list made.
+    var relistReason: String?
+
+    /// Goes out with the next ``flush()``.
+    var pending = RegistryUpdate()
+    /// The first update went out.
+    var isStarted = false
+    var publishedRejections: [LeaseRejection] = []
+    private var condition: RegistryCondition?
+    var repeated = RepeatedLog()
+    private var failover: EndpointFailover
+    /// Sessions in a row that got as far as a list and ended soon after it.
+    private var shortSessions = 0
+    var listedAt: ContinuousClock.Instant?
+    var inputs: AsyncStream<RegistryInput>.Continuation?
+
+    /// - Parameter renewMargin: less than the store's time to live.
+    public init(store: any SubnetStore, renewMargin: Duration, logger: Logger) {
+        self.store = store
+        self.renewMargin = renewMargin
+        self.logger = logger
+        failover = EndpointFailover(count: store.endpoints.count)
+    }
+
+    public func run(claim: LeaseClaim, publish: @escaping @Sendable (RegistryUpdate) -> Void) async throws {
+        self.claim = claim
+        self.publish = publish
+        while true {
+            try Task.checkCancellation()
+            listedAt = nil
+            do {
+                try await store.withSession(endpoint: failover.current) { session in
+                    try await self.follow(session)
+                }
+            } catch let error as StoreError {
+                guard error.kind != .cancelled, !Task.isCancelled else { throw CancellationError() }
+                try await clock.sleep(for: waitAfter(error))
+            }
+        }
+    }
+
+    public func changePublicAddress(publicIP: IPv4Address?, publicIPv6: IPv6Address?) {
+        claim.publicIP = publicIP
+        claim.publicIPv6 = publicIPv6
+        // Without a session the next one compares what is published with what should be.
+        inputs?.yield(.addressChanged)
+    }
+
+    /// Notes a failure; says so when no endpoint is left that might work.
+    private func waitAfter(_ error: StoreError) -> Duration {
+        var generator = SystemRandomNumberGenerator()
+        if let listedAt {
+            shortSessions = clock.now - listedAt < .seconds(5) ? shortSessions + 1 : 0
+            // It worked until now, so that this is the first failure of a new row.
+            failover.succeeded()
+        }
+        var wait = failover.failed(error.description, using: &generator)
+        if shortSessions > 1 {
+            let calm = Backoff.wait(
+                shortSessions - 2, first: EndpointFailover.firstWait, longest: EndpointFailover.longestWait,
+                using: &generator)
+            wait = max(wait, calm)
+        }
+        if failover.allFailed {
+            report(.unavailable(cause: failover.cause))
+        } else {
+            logger.debug("etcd endpoint failed, trying the next", metadata: ["cause": "\(error)"])
+        }
+        return wait
+    }
+}
+
+// Publishing.
+extension EtcdLeaseRegistry {
+    /// Publishes a condition when it is new; logs it then and every few minutes while it lasts.
+    func report(_ new: RegistryCondition) {
+        let isNew = new != condition
+        switch new {
+        case .unavailable(let cause):
+            if repeated.isDue(cause, at: clock.now) {
+                logger.warning("registry unavailable, the data plane stays as it is", metadata: ["cause": "\(cause)"])
+            }
+        case .connected:
+            if isNew, condition != nil {
+                logger.notice("registry connected", metadata: ["endpoint": "\(store.endpoints[failover.current])"])
+            }
+            repeated.reset()
+        }
+        guard isNew else { return }
+        condition = new
+        pending.condition = new
+        flush()
+    }
+
+    /// Publishes what has piled up. The first update is held back until it is whole; only a condition may precede it.
+    func flush() {
+        if let leases {
+            let rejections = leases.rejections
+            if rejections != publishedRejections {
+                logRejections(rejections)
+                publishedRejections = rejections
+                pending.rejections = rejections
+            }
+        }
+        if isStarted || (pending.config != nil && pending.ownLease != nil) {
+            guard !pending.isEmpty else { return }
+            isStarted = true
+            publish(pending)
+            pending = RegistryUpdate()
+        } else if let condition = pending.condition {
+            publish(RegistryUpdate(condition: condition))
+            pending.condition = nil
+        }
+    }
+
+    private func logRejections(_ rejections: [LeaseRejection]) {
+        let known = Set(publishedRejections)
+        for rejection in rejections where !known.contains(rejection) {
+            logger.warning(
+                "lease ignored", metadata: ["key": "\(rejection.name.prefix(200))", "reason": "\(rejection.reason)"])
+        }
+    }
+}
+
+extension RegistryUpdate {
+    fileprivate var isEmpty: Bool {
+        config == nil && ownLease == nil && lostSubnets == nil && changes.isEmpty && rejections == nil && condition == nil
+    }
+}

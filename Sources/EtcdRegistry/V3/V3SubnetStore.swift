@@ -1,0 +1,97 @@
+import GRPCCore
+import GRPCNIOTransportHTTP2Posix
+import IPNetwork
+import Leases
+import Logging
+import NIOPosix
+import Synchronization
+
+/// etcd over its v3 API.
+public final class V3SubnetStore: SubnetStore {
+    public let endpoints: [String]
+    public var configKey: String { "\(configuration.prefix)/config" }
+    public var configCommand: String {
+        "etcdctl put \(configKey) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'"
+    }
+
+    public var leaseTimeToLive: Duration { configuration.leaseTimeToLive }
+
+    let configuration: EtcdConfiguration
+    let logger: Logger
+    /// An etcd lease that was granted and is bound to no key; outlives a session, so that an outage in the middle of an
+    /// acquisition leaves none behind.
+    let spare = Mutex<SpareLease?>(nil)
+
+    /// One thread is plenty for one connection, and each costs resident memory. Never shut down: it belongs to the
+    /// process, as a stopped group could not serve a store that is made later.
+    private static let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
+    /// Nothing is connected before the first session.
+    public init(configuration: EtcdConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        endpoints = configuration.endpoints.map(\.description)
+    }
+
+    public func withSession(
+        endpoint index: Int, _ body: @Sendable (any SubnetSession) async throws -> Void
+    ) async throws {
+        let endpoint = configuration.endpoints[index]
+        let transport: HTTP2ClientTransport.Posix
+        do {
+            transport = try makeTransport(endpoint)
+        } catch {
+            throw StoreError(
+                .unavailable, cause: "\(endpoint): TLS can't be set up: \(StoreError.innermostText(error))",
+                remedy: "check that etcd-cafile, etcd-certfile and etcd-keyfile hold PEM and belong together")
+        }
+        let client = GRPCClient(transport: transport)
+        // Not a child task: a connection attempt in a black hole ends only by its own timeout, and stopping must not wait
+        // for it.
+        let connections = Task { try? await client.runConnections() }
+        defer { connections.cancel() }
+        let session = V3Session(store: self, endpoint: endpoint, client: client)
+        try await session.logIn()
+        try await body(session)
+    }
+
+    private func makeTransport(_ endpoint: EtcdEndpoint) throws -> HTTP2ClientTransport.Posix {
+        try HTTP2ClientTransport.Posix(
+            target: endpoint.target, transportSecurity: endpoint.usesTLS ? .tls(configuration.tls.transport) : .plaintext,
+            config: .defaults {
+                // etcd drops clients that ping more often than every 5 s.
+                $0.connection.keepalive = .init(time: .seconds(6), timeout: .seconds(3), allowWithoutCalls: true)
+                $0.connection.maxIdleTime = nil
+                // Requests are few and waited for: sending them at once saves a tenth of a millisecond each.
+                $0.connection.flushCoalescing = nil
+                // The connection is made anew from outside, at the next endpoint.
+                $0.backoff = .init(initial: .seconds(1), max: .seconds(5), multiplier: 1.6, jitter: 0.2)
+            },
+            eventLoopGroup: Self.eventLoops)
+    }
+}
+
+/// A granted etcd lease without a key.
+struct SpareLease {
+    let id: Int64
+    /// A create with it ended without an answer: a key may be bound to it.
+    var mayBeBound = false
+}
+
+extension EtcdEndpoint {
+    fileprivate var target: any ResolvableTarget {
+        if IPv4Address(host) != nil { return .ipv4(address: host, port: port) }
+        if IPv6Address(host) != nil { return .ipv6(address: host, port: port) }
+        return .dns(host: host, port: port)
+    }
+}
+
+extension EtcdTLS {
+    fileprivate var transport: HTTP2ClientTransport.Posix.TransportSecurity.TLS {
+        .defaults {
+            if let caFile { $0.trustRoots = .certificates([.file(path: caFile, format: .pem)]) }
+            if let certificateFile { $0.certificateChain = [.file(path: certificateFile, format: .pem)] }
+            if let keyFile { $0.privateKey = .file(path: keyFile, format: .pem) }
+        }
+    }
+}
