@@ -110,8 +110,10 @@ struct FirewallApplier: Sendable {
         _ outcome: inout Outcome
     ) async -> Bool {
         guard let commands = tools.iptables(plane, family) else {
-            outcome.error = outcome.error ?? FirewallError(
-                cause: "\(family.iptablesName)-restore is not installed", remedy: "install iptables")
+            outcome.error =
+                outcome.error
+                ?? FirewallError(
+                    cause: "\(family.iptablesName)-restore is not installed", remedy: "install iptables")
             return false
         }
         let state = await outcome.attempt { () async throws(FirewallError) in try await tools.save(commands) }
@@ -178,8 +180,10 @@ struct FirewallApplier: Sendable {
         case .iptablesLegacy: !hostTables.legacy(family).isDisjoint(with: ["filter", "nat", "raw"])
         case .iptablesNft:
             listing.map { listing in
-                [("filter", ["FORWARD", IptablesRenderer.forwardChain]), ("raw", ["PREROUTING"]),
-                 ("nat", ["POSTROUTING", IptablesRenderer.postroutingChain])].contains { table, chains in
+                [
+                    ("filter", ["FORWARD", IptablesRenderer.forwardChain]), ("raw", ["PREROUTING"]),
+                    ("nat", ["POSTROUTING", IptablesRenderer.postroutingChain]),
+                ].contains { table, chains in
                     let present = listing.tables[.init(family: family.nftablesName, name: table)] ?? [:]
                     return chains.contains { present[$0] != nil }
                 }

@@ -162,9 +162,11 @@ public actor FirewallKeeper {
         var applier = applier
         let outcome = await applier.apply(ruleset, preference)
         self.applier = applier
+        status.writes += outcome.writes
+        // A command that was stopped because the daemon stops says nothing about the firewall.
+        if outcome.error != nil, Task.isCancelled { return }
 
         status.plane = outcome.plane
-        status.writes += outcome.writes
         let isRepair = outcome.writes > 0 && !isChange && status.isApplied
         countRepair(isRepair)
         if let error = outcome.error {

@@ -24,6 +24,11 @@ public struct FirewallFinding: Hashable, Sendable {
     public let summary: String
     /// What the operator can do about it: a command where there is one.
     public let remedy: String
+
+    public init(summary: String, remedy: String) {
+        self.summary = summary
+        self.remedy = remedy
+    }
 }
 
 extension FirewallFinding: CustomStringConvertible {
@@ -63,4 +68,6 @@ public struct FirewallStatus: Hashable, Sendable {
     public var repairs = 0
     /// Whether the newest ruleset has been in place at the last check.
     public var isApplied = false
+
+    public init() {}
 }

@@ -71,10 +71,12 @@ struct ForwardFindings {
         }
         let nat = state.chain("nat", "POSTROUTING")?.rules ?? []
         // With masquerading off it is Docker's to do (FLANNEL_IPMASQ=false), so only both at once is wrong.
-        if ruleset.masquerade, let rule = nat.first(where: { rule in
-            IptablesState.target(rule) == "MASQUERADE" && Self.value(rule, "-s").map(isOverlay) == true
-                && !rule.contains("-d")
-        }) {
+        if ruleset.masquerade,
+            let rule = nat.first(where: { rule in
+                IptablesState.target(rule) == "MASQUERADE" && Self.value(rule, "-s").map(isOverlay) == true
+                    && !rule.contains("-d")
+            })
+        {
             findings.append(
                 FirewallFinding(
                     summary: "\(plane.rawValue) chain nat POSTROUTING hides container addresses inside the overlay: "

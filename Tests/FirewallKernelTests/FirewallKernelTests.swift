@@ -151,6 +151,76 @@ struct FirewallKernelTests {
         }
     }
 
+    /// What v0.11 put into the base chains, and v0.28's own chain behind an operator's rule.
+    @Test(arguments: Setup.all)
+    func stockRulesAreTakenOver(_ setup: Setup) async throws {
+        try await Namespaces.with(["host"]) { namespaces in
+            let command = "iptables-\(setup.flavour)"
+            try await namespaces.run(
+                "host",
+                """
+                \(command) -t nat -A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
+                \(command) -A FORWARD -s 172.17.0.0/16 -j ACCEPT
+                """)
+            let before = try await saved(namespaces, setup.flavour).filter { $0.hasPrefix("-") }
+            try await namespaces.run(
+                "host",
+                """
+                \(command) -t nat -A POSTROUTING -s 10.5.0.0/16 -d 10.5.0.0/16 -j RETURN
+                \(command) -t nat -A POSTROUTING -s 10.5.0.0/16 ! -d 224.0.0.0/4 -j MASQUERADE --random-fully
+                \(command) -t nat -A POSTROUTING ! -s 10.5.0.0/16 -d 10.5.34.0/24 -j RETURN
+                \(command) -t nat -A POSTROUTING ! -s 10.5.0.0/16 -d 10.5.0.0/16 -j MASQUERADE --random-fully
+                \(command) -A FORWARD -s 10.5.0.0/16 -j ACCEPT
+                \(command) -A FORWARD -d 10.5.0.0/16 -j ACCEPT
+                \(command) -t nat -N FLANNEL-POSTRTG
+                \(command) -t nat -A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG
+                \(command) -t nat -A FLANNEL-POSTRTG -s 10.5.34.0/24 -d 10.5.0.0/16 -j RETURN
+                """)
+            let keeper = namespaces.keeper("host", setup.preference, legacy: setup.isLegacy)
+            #expect(try await keeper.update(ruleset()).condition == .ok)
+            let rules = try await saved(namespaces, setup.flavour).filter { $0.hasPrefix("-") }
+            #expect(rules.filter { !$0.contains("FLANNEL") } == before)
+            if setup.preference == .iptables {
+                #expect(rules.first { $0.hasPrefix("-A POSTROUTING") }?.hasSuffix("-j FLANNEL-POSTRTG") == true)
+                #expect(rules.filter { $0.hasPrefix("-A FLANNEL-POSTRTG") }.count == 6)
+            } else {
+                #expect(!rules.contains { $0.contains("FLANNEL-POSTRTG") })
+            }
+            #expect(await keeper.check().repairs == 0)
+        }
+    }
+
+    /// What reloading a typical /etc/nftables.conf does to everybody's rules.
+    @Test(arguments: [FirewallPreference.iptables, .nftables])
+    func flushedRulesetComesBack(_ preference: FirewallPreference) async throws {
+        try await Namespaces.with(["host"]) { namespaces in
+            let keeper = namespaces.keeper("host", preference)
+            try await keeper.update(ruleset(ipv6: true))
+            let text = { try await namespaces.run("host", "nft list ruleset") }
+            let right = try await text()
+            #expect(right.lowercased().contains("flannel"))
+            try await namespaces.run("host", "nft flush ruleset")
+            #expect(await keeper.check().condition == .ok)
+            #expect(try await Set(text().split(separator: "\n")) == Set(right.split(separator: "\n")))
+        }
+    }
+
+    @Test func legacyLockIsWaitedFor() async throws {
+        try await Namespaces.with(["host"]) { namespaces in
+            try await Namespaces.shell(
+                """
+                setsid flock /run/xtables.lock sleep 1 >/dev/null 2>&1 </dev/null &
+                for i in $(seq 100); do
+                    if ! flock -n /run/xtables.lock true; then exit 0; fi
+                    sleep 0.01
+                done
+                exit 1
+                """)
+            let keeper = namespaces.keeper("host", .iptables, legacy: true)
+            #expect(try await keeper.update(ruleset()).condition == .ok)
+        }
+    }
+
     @Test func operatorsDroppingChainIsReportedAndItsRemedyHelps() async throws {
         try await Namespaces.with(["host"]) { namespaces in
             try await namespaces.run(
