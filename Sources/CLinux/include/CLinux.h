@@ -4,6 +4,7 @@
 // The C library's own definitions first: the kernel's headers then leave theirs out (linux/libc-compat.h).
 #include <netinet/in.h>
 #include <net/if.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <linux/capability.h>
@@ -17,6 +18,7 @@
 #include <linux/if_tunnel.h>
 #include <linux/lwtunnel.h>
 #include <linux/neighbour.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
