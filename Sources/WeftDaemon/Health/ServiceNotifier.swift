@@ -23,15 +23,16 @@ public struct ServiceNotifier: Sendable {
         guard bytes.count < MemoryLayout.size(ofValue: socketAddress.sun_path) else { return }
         withUnsafeMutableBytes(of: &socketAddress.sun_path) { $0.copyBytes(from: bytes) }
         guard
-            let descriptor = try? systemCall(
-                "socket", { socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0) })
+            let descriptor = try? systemCall("socket", address, {
+                socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+            })
         else { return }
         let owner = OwnedDescriptor(owning: descriptor)
         let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
         let text = Array(message.utf8)
         _ = withUnsafePointer(to: &socketAddress) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(owner.rawValue, text, text.count, Int32(MSG_NOSIGNAL.rawValue), $0, length)
+                sendto(owner.rawValue, text, text.count, CInt(MSG_NOSIGNAL), $0, length)
             }
         }
     }

@@ -1,0 +1,77 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Modules stand in the order of docs/architecture.md: a target depends only on targets above it.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let grpcCore = Target.Dependency.product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcProtobuf = Target.Dependency.product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
+let grpcTransport = Target.Dependency.product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let swiftProtobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+
+let package = Package(
+    name: "weft",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Netlink", targets: ["Netlink"]),
+        .executable(name: "weftd", targets: ["weftd"]),
+        .executable(name: "weft", targets: ["weft"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        .target(name: "CLinux"),
+        .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "IPNetwork", swiftSettings: strict),
+        .target(
+            name: "Netlink", dependencies: ["CLinux", "LinuxSystem", "IPNetwork"],
+            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+        .target(name: "Leases", dependencies: ["IPNetwork"], swiftSettings: strict),
+        .target(name: "KernelState", dependencies: ["IPNetwork", "LinuxSystem"], swiftSettings: strict),
+        .target(
+            name: "Backends", dependencies: ["IPNetwork", "LinuxSystem", "Leases", "KernelState"],
+            swiftSettings: strict),
+        .target(
+            name: "Firewall", dependencies: ["IPNetwork", "LinuxSystem", logging, subprocess], swiftSettings: strict),
+        .target(
+            name: "Reconcile", dependencies: ["IPNetwork", "LinuxSystem", "Netlink", "KernelState", logging],
+            swiftSettings: strict),
+        // Generated code: its warnings are not ours.
+        .target(name: "EtcdAPI", dependencies: [grpcCore, grpcProtobuf, swiftProtobuf], swiftSettings: [.swiftLanguageMode(.v6)]),
+        .target(
+            name: "EtcdRegistry",
+            dependencies: ["IPNetwork", "Leases", "EtcdAPI", grpcCore, grpcTransport, logging],
+            swiftSettings: strict),
+        .target(name: "Operations", swiftSettings: strict),
+        .target(
+            name: "WeftDaemon",
+            dependencies: [
+                "CLinux", "LinuxSystem", "IPNetwork", "Netlink", "Leases", "KernelState", "Backends", "Firewall", "Reconcile",
+                "EtcdRegistry", "Operations", lifecycle, logging, nioCore, nioHTTP1, nioPosix,
+            ],
+            swiftSettings: strict),
+        .target(name: "Lab", dependencies: [subprocess], swiftSettings: strict),
+        .executableTarget(name: "weftd", dependencies: ["WeftDaemon", logging], swiftSettings: strict),
+        .executableTarget(name: "weft", dependencies: ["Lab", argumentParser], swiftSettings: strict),
+    ]
+)

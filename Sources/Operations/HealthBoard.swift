@@ -1,0 +1,36 @@
+import Synchronization
+
+/// The conditions that hold at the moment, each with its detail. Written by all parts of the daemon, read by the health
+/// server.
+public final class HealthBoard: Sendable {
+    private let details: Mutex<[HealthCondition: String]>
+
+    /// - Parameter initial: conditions that hold until they are cleared.
+    public init(_ initial: [HealthCondition: String] = [:]) { details = Mutex(initial) }
+
+    /// Notes that a condition holds, or with `nil` that it does not.
+    ///
+    /// - Returns: whether that is news.
+    @discardableResult
+    public func set(_ condition: HealthCondition, _ detail: String?) -> Bool {
+        details.withLock { details in
+            let isNews = details[condition] != detail
+            details[condition] = detail
+            return isNews
+        }
+    }
+
+    /// The conditions that hold, the worst first.
+    public var conditions: [(condition: HealthCondition, detail: String)] {
+        details.withLock { $0 }.map { ($0.key, $0.value) }
+            .sorted { ($1.condition.severity, $0.condition.rawValue) < ($0.condition.severity, $1.condition.rawValue) }
+    }
+
+    public var isReady: Bool { !conditions.contains { $0.condition.blocksReadiness } }
+
+    /// A line a condition, for people and for probes.
+    public var report: String {
+        let lines = conditions.map { "\($0.condition.severity) \($0.condition.rawValue): \($0.condition.summary): \($0.detail)" }
+        return (isReady ? "ready" : "not ready") + lines.map { "\n\($0)" }.joined() + "\n"
+    }
+}

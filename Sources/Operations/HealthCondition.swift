@@ -1,0 +1,80 @@
+/// A thing that can be wrong with a host, as data: what it is called, how bad it is, and what to do.
+public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
+    case starting = "starting"
+    case noInterface = "no-interface"
+    case registryUnavailable = "registry-unavailable"
+    case configUnusable = "config-unusable"
+    case kernelUnreadable = "kernel-unreadable"
+    case kernelRefuses = "kernel-refuses"
+    case routeConflict = "route-conflict"
+    case firewallFailing = "firewall-failing"
+    case firewallFinding = "firewall-finding"
+    case subnetFileUnwritable = "subnet-file-unwritable"
+    case leaseIgnored = "lease-ignored"
+    case subnetLost = "subnet-lost"
+
+    public enum Severity: String, Comparable, Hashable, Sendable {
+        /// The overlay works; something should be looked at.
+        case warning
+        /// This host, or a peer, is not served.
+        case error
+
+        public static func < (lhs: Self, rhs: Self) -> Bool { lhs == .warning && rhs == .error }
+    }
+
+    public var severity: Severity {
+        switch self {
+        case .leaseIgnored, .firewallFinding, .registryUnavailable, .routeConflict: .warning
+        case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .firewallFailing,
+            .subnetFileUnwritable, .subnetLost:
+            .error
+        }
+    }
+
+    /// Whether a host with it is not ready. A registry that is away, or a peer that cannot be served, does not make the
+    /// data plane of the others less ready.
+    public var blocksReadiness: Bool {
+        switch self {
+        case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .firewallFailing,
+            .subnetFileUnwritable:
+            true
+        case .registryUnavailable, .routeConflict, .firewallFinding, .leaseIgnored, .subnetLost: false
+        }
+    }
+
+    /// What it means.
+    public var summary: String {
+        switch self {
+        case .starting: "the data plane is not built yet"
+        case .noInterface: "no external interface can be used"
+        case .registryUnavailable: "the registry cannot be used; the data plane goes on as it is"
+        case .configUnusable: "the network config cannot be used on this host"
+        case .kernelUnreadable: "the kernel's network state cannot be read or changed"
+        case .kernelRefuses: "the kernel refuses part of the desired state"
+        case .routeConflict: "somebody else's route is where a peer's should be"
+        case .firewallFailing: "the firewall rules cannot be set"
+        case .firewallFinding: "other firewall rules may stop overlay traffic"
+        case .subnetFileUnwritable: "the subnet file cannot be written"
+        case .leaseIgnored: "leases in the registry are ignored"
+        case .subnetLost: "another host holds the subnet that this host held"
+        }
+    }
+
+    /// What an operator does about it.
+    public var remedy: String {
+        switch self {
+        case .starting: "wait; the other conditions say what is missing"
+        case .noInterface: "bring the interface up with an address, or name it with --iface"
+        case .registryUnavailable: "check that etcd runs and that --etcd-endpoints and the certificates are right"
+        case .configUnusable: "correct <prefix>/config in etcd"
+        case .kernelUnreadable: "grant CAP_NET_ADMIN; see the error"
+        case .kernelRefuses: "see the error; often a kernel module is missing"
+        case .routeConflict: "remove the route, or give it another metric"
+        case .firewallFailing: "see the error; install nftables or iptables"
+        case .firewallFinding: "add the rule that the finding names"
+        case .subnetFileUnwritable: "make the folder of --subnet-file writable"
+        case .leaseIgnored: "mend or remove the keys that are named"
+        case .subnetLost: "restart the container engine so that its containers move to the new subnet"
+        }
+    }
+}

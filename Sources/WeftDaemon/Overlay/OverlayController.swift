@@ -1,0 +1,267 @@
+import Backends
+import Firewall
+import IPNetwork
+import KernelState
+import Leases
+import LinuxSystem
+import Logging
+import Operations
+import Reconcile
+
+/// Turns what the registry and the host say into what kernel, firewall and container engine should hold.
+actor OverlayController {
+    private let configuration: DaemonConfiguration
+    private let reconciler: Reconciler
+    private let firewall: FirewallKeeper
+    private let notifier: ServiceNotifier
+    private let health: HealthBoard
+    private let logger: Logger
+
+    private var host: HostFacts
+    private var config: NetworkConfig?
+    private var lease: Lease?
+    private var peers: [SubnetKey: Lease] = [:]
+    private var lostSubnets: Set<SubnetKey> = []
+    private var overlay: OverlayState?
+    private var mtu: UInt32 = 0
+    private var refusals: [SubnetKey: PeerRefusal] = [:]
+    private var rejections: [String: String] = [:]
+    private var writtenFile: String?
+    private var isAnnounced = false
+
+    init(
+        configuration: DaemonConfiguration, host: HostFacts, reconciler: Reconciler, firewall: FirewallKeeper,
+        notifier: ServiceNotifier, health: HealthBoard, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.host = host
+        self.reconciler = reconciler
+        self.firewall = firewall
+        self.notifier = notifier
+        self.health = health
+        self.logger = logger
+    }
+
+    // MARK: Input
+
+    func take(_ update: RegistryUpdate) async {
+        note(update.condition)
+        for key in update.changes.removed { peers[key] = nil }
+        peers.merge(update.changes.updated) { $1 }
+        if let rejections = update.rejections { note(rejections) }
+        let newLost = update.lostSubnets.map { $0 != lostSubnets } ?? false
+        if let lost = update.lostSubnets { noteLost(lost) }
+        if update.config != nil || update.ownLease != nil {
+            config = update.config ?? config
+            if let lease = update.ownLease { noteLease(lease) }
+            await rebuild()
+        } else if let step = overlay?.apply(update.changes), !step.isEmpty || !update.changes.isEmpty {
+            await reconciler.update(step)
+            noteRefusals()
+            if newLost { await updateFirewall() }
+        } else if newLost {
+            await updateFirewall()
+        }
+    }
+
+    /// The external interface, its address or its MTU changed.
+    func take(_ facts: HostFacts) async {
+        guard facts != host else { return }
+        logger.notice(
+            "the external interface changed",
+            metadata: [
+                "interface": "\(facts.interface)", "mtu": "\(facts.mtu)",
+                "address": "\(facts.localIPv4.map { "\($0)" } ?? facts.localIPv6.map { "\($0)" } ?? "none")",
+            ])
+        host = facts
+        await rebuild()
+    }
+
+    // MARK: Building
+
+    /// Makes the whole desired state anew: on the first update, and when something that all of it depends on changed.
+    private func rebuild() async {
+        guard let config, let lease else { return }
+        let backend: any Backend
+        do throws(BackendError) {
+            backend = try BackendCatalogue.make(config: config, host: host)
+        } catch {
+            if health.set(.configUnusable, "\(error)") {
+                logger.error("the network config cannot be used on this host", metadata: ["error": "\(error)"])
+            }
+            return
+        }
+        health.set(.configUnusable, nil)
+        mtu = backend.mtu
+        let overlay = OverlayState(backend: backend, lease: lease, peers: peers.values)
+        self.overlay = overlay
+        let networks = [config.ipv4.map { IPPrefix.v4($0.network) }, config.ipv6.map { .v6($0.network) }]
+        let policy = OwnershipPolicy(interfaces: backend.ownInterfaces, networks: networks.compactMap { $0 })
+        async let firewallDone: Void = updateFirewall()
+        await reconciler.setDesired(overlay.desired, policy: policy)
+        await reconciler.reconcile()
+        noteRefusals()
+        await writeSubnetFile()
+        await firewallDone
+        await noteKernel()
+    }
+
+    private func updateFirewall() async {
+        guard let config, let lease else { return }
+        let preference: FirewallPreference =
+            switch config.enableNFTables {
+            case true?: .nftables
+            case false?: .iptables
+            case nil: .automatic
+            }
+        let ruleset = Ruleset(
+            ipv4: config.ipv4.map { range in
+                .init(
+                    network: range.network, ownSubnets: [lease.key.ipv4].compactMap { $0 },
+                    lostSubnets: lostSubnets.compactMap(\.ipv4))
+            },
+            ipv6: config.ipv6.map { range in
+                .init(
+                    network: range.network, ownSubnets: [lease.key.ipv6].compactMap { $0 },
+                    lostSubnets: lostSubnets.compactMap(\.ipv6))
+            },
+            masquerade: configuration.masquerade, forward: configuration.forwardRules,
+            peerInterfaces: peerInterfaces)
+        note(await firewall.update(ruleset, preference: preference))
+    }
+
+    private var peerInterfaces: [InterfaceName] {
+        let own = overlay?.desired.links.keys.sorted() ?? []
+        return own.isEmpty ? [host.interface] : own
+    }
+
+    private func writeSubnetFile() async {
+        guard let config, let lease else { return }
+        let text = SubnetFile.text(
+            config: config, key: lease.key, mtu: mtu, masquerade: configuration.masquerade)
+        let file = SubnetFile(path: configuration.subnetFile)
+        if text == writtenFile, (try? file.contents()) == text { return }
+        do throws(SystemCallError) {
+            // A file that is right already is not touched, so that nobody who watches it is woken.
+            if (try? file.contents()) != text { try file.write(text) }
+            let isChange = writtenFile != nil && writtenFile != text
+            writtenFile = text
+            health.set(.subnetFileUnwritable, nil)
+            logger.log(
+                level: isChange ? .notice : .info,
+                isChange ? "the subnet file changed; restart the container engine to use it" : "the subnet file is written",
+                metadata: ["path": "\(file.path)", "subnet": "\(lease.key)", "mtu": "\(mtu)"])
+        } catch {
+            writtenFile = nil
+            if health.set(.subnetFileUnwritable, "\(error)") {
+                logger.error(
+                    "cannot write the subnet file; the container engine cannot learn its subnet",
+                    metadata: ["path": "\(file.path)", "error": "\(error)"])
+            }
+        }
+    }
+
+    /// Looks at what has no notification of its own, and tries again what failed.
+    func tick() async {
+        if lease != nil { await writeSubnetFile() }
+        note(await firewall.status)
+        await noteKernel()
+    }
+
+    // MARK: Telling
+
+    private func noteKernel() async {
+        let status = await reconciler.status
+        health.set(.kernelUnreadable, status.readError)
+        let failures = status.failures.values.sorted()
+        health.set(.kernelRefuses, failures.first.map { failures.count == 1 ? $0 : "\(failures.count) objects, such as \($0)" })
+        let conflicts = status.conflicts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+        health.set(.routeConflict, conflicts.isEmpty ? nil : conflicts.prefix(5).joined(separator: "; "))
+        if status.isSettled, writtenFile != nil { health.set(.starting, nil) }
+        announce()
+    }
+
+    private func announce() {
+        guard let lease else { return }
+        guard health.isReady else {
+            notifier.status("not ready: \(health.conditions.first.map { "\($0.condition.summary): \($0.detail)" } ?? "")")
+            return
+        }
+        let text = "subnet \(lease.key), \(peers.count - refusals.count) peers"
+        guard !isAnnounced else {
+            notifier.status(text)
+            return
+        }
+        isAnnounced = true
+        notifier.ready(status: text)
+        logger.notice(
+            "ready", metadata: ["subnet": "\(lease.key)", "peers": "\(peers.count - refusals.count)", "mtu": "\(mtu)"])
+    }
+
+    private func note(_ status: FirewallStatus) {
+        switch status.condition {
+        case .failing(let cause, let remedy):
+            health.set(.firewallFailing, "\(cause) (\(remedy))")
+            health.set(.firewallFinding, nil)
+        case .findings(let findings):
+            health.set(.firewallFailing, nil)
+            health.set(.firewallFinding, findings.map(\.description).joined(separator: "; "))
+        case .ok, .idle:
+            health.set(.firewallFailing, nil)
+            health.set(.firewallFinding, nil)
+        }
+    }
+
+    private func note(_ condition: RegistryCondition?) {
+        switch condition {
+        case .connected?: health.set(.registryUnavailable, nil)
+        case .unavailable(let cause)?:
+            health.set(.registryUnavailable, cause)
+            notifier.status("registry: \(cause)")
+        case nil: break
+        }
+    }
+
+    private func noteLease(_ new: Lease) {
+        if let lease, lease.key != new.key {
+            logger.error(
+                "this host has another subnet now; restart the container engine so that its containers move to it",
+                metadata: ["from": "\(lease.key)", "to": "\(new.key)"])
+        } else if lease == nil {
+            logger.info(
+                "holding a lease", metadata: ["subnet": "\(new.key)", "reservation": "\(new.isReservation)"])
+        }
+        lease = new
+    }
+
+    private func noteLost(_ lost: Set<SubnetKey>) {
+        lostSubnets = lost
+        health.set(.subnetLost, lost.isEmpty ? nil : lost.map(\.description).sorted().joined(separator: ", "))
+    }
+
+    private func note(_ current: [LeaseRejection]) {
+        let new = Dictionary(current.map { ($0.name, $0.reason) }) { $1 }
+        for (name, reason) in new where rejections[name] != reason {
+            logger.warning("ignoring a lease", metadata: ["lease": "\(name)", "reason": "\(reason)"])
+        }
+        rejections = new
+        noteIgnored()
+    }
+
+    private func noteRefusals() {
+        let current = overlay?.refusals ?? [:]
+        for (key, refusal) in current where refusals[key] != refusal {
+            logger.warning("ignoring a lease", metadata: ["lease": "\(key)", "reason": "\(refusal)"])
+        }
+        if current != refusals {
+            refusals = current
+            noteIgnored()
+        }
+    }
+
+    private func noteIgnored() {
+        let names = (Array(rejections.keys) + refusals.keys.map(\.description)).sorted()
+        let more = names.count > 5 ? " and \(names.count - 5) more" : ""
+        health.set(.leaseIgnored, names.isEmpty ? nil : names.prefix(5).joined(separator: ", ") + more)
+    }
+}

@@ -1,0 +1,164 @@
+import Backends
+import EtcdRegistry
+import Firewall
+import Glibc
+import IPNetwork
+import Leases
+import LinuxSystem
+import Logging
+import Netlink
+
+/// `weftd --check`: looks at everything that a start depends on and changes nothing.
+public struct Preflight: Sendable {
+    /// A finding a line.
+    public struct Report: Sendable {
+        fileprivate var lines: [(isGood: Bool, what: String, detail: String)] = []
+
+        /// Nothing stands in the way of a start.
+        public var isUsable: Bool { lines.allSatisfy(\.isGood) }
+
+        public var text: String {
+            let width = lines.map(\.what.count).max() ?? 0
+            let body = lines.map { line in
+                "\(line.isGood ? "ok  " : "FAIL") \(line.what)\(String(repeating: " ", count: width - line.what.count))  \(line.detail)\n"
+            }
+            return body.joined() + (isUsable ? "weftd would start; nothing was changed\n" : "weftd would not work; nothing was changed\n")
+        }
+
+        fileprivate mutating func good(_ what: String, _ detail: String) { lines.append((true, what, detail)) }
+        fileprivate mutating func bad(_ what: String, _ detail: String) { lines.append((false, what, detail)) }
+    }
+
+    private let configuration: DaemonConfiguration
+
+    public init(configuration: DaemonConfiguration) { self.configuration = configuration }
+
+    public func run() async -> Report {
+        var report = Report()
+        report.good("flags", "understood")
+        let canAdminister = Capabilities.current.canAdministerNetwork
+        if canAdminister {
+            report.good("rights", "CAP_NET_ADMIN")
+        } else {
+            report.bad("rights", "CAP_NET_ADMIN is missing; run as root, or grant it")
+        }
+        let host = checkInterface(&report)
+        checkForwarding(&report)
+        checkSubnetFile(&report)
+        if configuration.masquerade || configuration.forwardRules { checkFirewall(&report) }
+        if let snapshot = await checkRegistry(&report) { checkConfig(snapshot, host, &report) }
+        return report
+    }
+
+    private func checkInterface(_ report: inout Report) -> HostFacts? {
+        do {
+            let kernel = try NetlinkRouteSocket()
+            let chosen = try ExternalInterface.choose(configuration, from: HostInventory(reading: kernel))
+            let address = chosen.facts.localIPv4.map { "\($0)" } ?? chosen.facts.localIPv6.map { "\($0)" } ?? ""
+            report.good(
+                "interface", "\(chosen.facts.interface) \(address) mtu \(chosen.facts.mtu), since \(chosen.reason)")
+            return chosen.facts
+        } catch {
+            report.bad("interface", "\(error)")
+            return nil
+        }
+    }
+
+    private func checkForwarding(_ report: inout Report) {
+        switch try? Sysctl.read("net/ipv4/ip_forward") {
+        case "1"?: report.good("forwarding", "net.ipv4.ip_forward is 1")
+        default: report.bad("forwarding", "net.ipv4.ip_forward is not 1; sysctl -w net.ipv4.ip_forward=1 (Docker does this)")
+        }
+    }
+
+    private func checkSubnetFile(_ report: inout Report) {
+        let path = configuration.subnetFile
+        var folder = path
+        repeat { folder = folder.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" } } while !folder.isEmpty
+            && access(folder, F_OK) != 0
+        if access(folder.isEmpty ? "/" : folder, W_OK) == 0 {
+            let previous = SubnetFile(path: path).previousSubnet().map { "holds \($0) from an earlier run" }
+            report.good("subnet file", "\(path) \(previous ?? "can be written")")
+        } else {
+            report.bad("subnet file", "\(folder) cannot be written; mount it writable, or choose another --subnet-file")
+        }
+    }
+
+    private func checkFirewall(_ report: inout Report) {
+        let runner = SubprocessRunner()
+        let found = ["iptables-restore", "nft"].filter { runner.locate($0) != nil }
+        if found.isEmpty {
+            report.bad("firewall", "neither iptables-restore nor nft is installed; install nftables or iptables")
+        } else {
+            report.good("firewall", "found \(found.joined(separator: " and "))")
+        }
+    }
+
+    private func checkRegistry(_ report: inout Report) async -> SubnetSnapshot? {
+        let store: V3SubnetStore
+        do {
+            store = V3SubnetStore(
+                configuration: try configuration.etcd(), logger: Logger(label: "check") { _ in SwiftLogNoOpLogHandler() })
+        } catch {
+            report.bad("registry", "\(error)")
+            return nil
+        }
+        var failures: [String] = []
+        for (index, endpoint) in store.endpoints.enumerated() {
+            do {
+                let snapshot = try await Self.snapshot(of: store, endpoint: index)
+                let unused = failures.isEmpty ? "" : "; not usable: \(failures.joined(separator: "; "))"
+                report.good("registry", "\(endpoint) holds \(snapshot.leases.count) leases\(unused)")
+                return snapshot
+            } catch {
+                failures.append("\(endpoint): \(error)")
+            }
+        }
+        report.bad("registry", failures.joined(separator: "; "))
+        return nil
+    }
+
+    private static func snapshot(of store: V3SubnetStore, endpoint: Int) async throws -> SubnetSnapshot {
+        let (snapshots, found) = AsyncStream<SubnetSnapshot>.makeStream()
+        try await store.withSession(endpoint: endpoint) { session in
+            found.yield(try await session.snapshot())
+        }
+        found.finish()
+        for await snapshot in snapshots { return snapshot }
+        throw StoreError(.unavailable, cause: "no answer from \(store.endpoints[endpoint])")
+    }
+
+    private func checkConfig(_ snapshot: SubnetSnapshot, _ host: HostFacts?, _ report: inout Report) {
+        let key = "\(configuration.etcdPrefix)/config"
+        guard let text = snapshot.config else {
+            report.bad(
+                "config", "\(key) is not there; etcdctl put \(key) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'")
+            return
+        }
+        let config: NetworkConfig
+        do {
+            config = try NetworkConfig(json: text)
+        } catch {
+            report.bad("config", "\(error)")
+            return
+        }
+        let networks = [config.ipv4.map { "\($0.network)" }, config.ipv6.map { "\($0.network)" }].compactMap { $0 }
+        report.good("config", "\(networks.joined(separator: ", ")), backend \(config.backendType)")
+        guard let host else { return }
+        do {
+            let backend = try BackendCatalogue.make(config: config, host: host)
+            report.good("backend", "\(config.backendType) with MTU \(backend.mtu)")
+        } catch {
+            report.bad("backend", "\(error)")
+            return
+        }
+        var leases = LeaseSet(config: config)
+        _ = leases.replaceAll(snapshot.leases)
+        let own = leases.leases.values.first { $0.attributes.publicIP == host.publicIPv4 }
+        report.good(
+            "lease", own.map { "would take \($0.key) again" } ?? "would take a free subnet; \(leases.leases.count) peers")
+        for rejection in leases.rejections.prefix(10) {
+            report.good("ignored", "\(rejection.name): \(rejection.reason)")
+        }
+    }
+}
