@@ -102,6 +102,31 @@ import Testing
         #expect(set.setConfig(dual).removed.count == 2)
     }
 
+    /// Enough leases, in random order, for the sorted chunks to split and to empty.
+    @Test func manyLeases() throws {
+        var generator = SeededGenerator(seed: 7)
+        var set = LeaseSet(config: try config(#"{"Network":"10.0.0.0/8"}"#))
+        let subnets = (0..<1500).shuffled(using: &generator)
+        func name(_ subnet: Int) -> String { "10.\(subnet / 256).\(subnet % 256)" }
+        func value(_ host: Int) -> [UInt8] { Array("{\"PublicIP\":\"172.30.\(host / 256).\(host % 256)\"}".utf8) }
+        for subnet in subnets {
+            #expect(set.put(record("\(name(subnet)).0-24", value(subnet), 1)).updated.count == 1)
+        }
+        for subnet in subnets.prefix(300) {
+            #expect(set.put(record("\(name(subnet)).128-25", value(5000 + subnet), 2)).isEmpty)
+        }
+        #expect(set.leases.count == 1500 && set.rejections.count == 300)
+        for subnet in subnets.prefix(1400) {
+            let changes = set.remove(name: "\(name(subnet)).0-24")
+            #expect(changes.removed.count == 1)
+        }
+        #expect(set.leases.count == 400 && set.rejections.isEmpty)
+        // One that overlaps all of them and is older puts them all aside.
+        let changes = set.put(record("10.0.0.0-12", value(9000), 0))
+        #expect(changes.updated.count == 1 && changes.removed.count == 400)
+        #expect(set.remove(name: "10.0.0.0-12").updated.count == 400)
+    }
+
     /// Random changes, checked against judging everything anew.
     @Test(arguments: 1...6)
     func agreesWithANaiveModel(seed: UInt64) throws {
