@@ -2,7 +2,7 @@ import CLinux
 
 extension Attribute {
     /// A number in host order.
-    public init(type: UInt16, _ value: some FixedWidthInteger & BitwiseCopyable) {
+    public init(type: UInt16, _ value: some FixedWidthInteger) {
         self.init(type: type, value: withUnsafeBytes(of: value) { Array($0) })
     }
 
@@ -22,10 +22,16 @@ extension Attribute {
     /// The value as a number in host order.
     ///
     /// - Throws: ``MalformedMessage`` when the value has fewer bytes than the number.
-    public func integer<Value: FixedWidthInteger & BitwiseCopyable>(
+    public func integer<Value: FixedWidthInteger>(
         _ type: Value.Type = Value.self
     ) throws(MalformedMessage) -> Value {
-        try value.span.bytes.load(type)
+        let size = Value.bitWidth / 8
+        guard value.count >= size else {
+            throw MalformedMessage(.truncated(offset: 0, needed: size, available: value.count))
+        }
+        // From the last byte to the first where the host's low byte comes first, as netlink has the host's order.
+        let bytes = Value(1).littleEndian == 1 ? Array(value[..<size].reversed()) : Array(value[..<size])
+        return bytes.reduce(0) { $0 << 8 | Value(truncatingIfNeeded: $1) }
     }
 
     /// The value as text, up to the first zero; what is no UTF-8 is replaced by U+FFFD.

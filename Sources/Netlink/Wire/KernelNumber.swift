@@ -7,7 +7,7 @@ import IPNetwork
 func ~= (pattern: rtattr_type_t, number: Int) -> Bool { Int(pattern.rawValue) == number }
 
 extension MessageWriter {
-    mutating func attribute<Value: BitwiseCopyable>(_ type: rtattr_type_t, _ value: Value) {
+    mutating func attribute<Value: WireValue & BitwiseCopyable>(_ type: rtattr_type_t, _ value: Value) {
         attribute(Int(type.rawValue), value)
     }
 

@@ -13,9 +13,8 @@ struct AttributeType {
 }
 
 extension RawSpan {
-    /// The one place where memory is reinterpreted. `Value` must be a type that any bits are valid for: an integer or
-    /// a kernel structure of integers.
-    func load<Value: BitwiseCopyable>(_ type: Value.Type = Value.self, at offset: Int = 0) throws(MalformedMessage)
+    /// The one place where memory is reinterpreted.
+    func load<Value: WireValue & BitwiseCopyable>(_ type: Value.Type = Value.self, at offset: Int = 0) throws(MalformedMessage)
         -> Value
     {
         let size = MemoryLayout<Value>.size
@@ -26,7 +25,7 @@ extension RawSpan {
     }
 
     /// An integer in network order.
-    func bigEndian<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type = Value.self, at offset: Int = 0)
+    func bigEndian<Value: FixedWidthInteger & WireValue & BitwiseCopyable>(_ type: Value.Type = Value.self, at offset: Int = 0)
         throws(MalformedMessage) -> Value
     {
         Value(bigEndian: try load(type, at: offset))

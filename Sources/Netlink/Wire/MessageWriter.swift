@@ -52,7 +52,7 @@ struct MessageWriter: ~Copyable, @unchecked Sendable {
     }
 
     /// A structure or integer in host order, padded to 4 bytes.
-    mutating func append<Value: BitwiseCopyable>(_ value: Value) {
+    mutating func append<Value: WireValue & BitwiseCopyable>(_ value: Value) {
         let size = MemoryLayout<Value>.size
         reserve(size)
         withUnsafeBytes(of: value) { bytes in
@@ -63,13 +63,13 @@ struct MessageWriter: ~Copyable, @unchecked Sendable {
     }
 
     /// An attribute with an integer or structure, in host order.
-    mutating func attribute<Value: BitwiseCopyable>(_ type: Int, _ value: Value) {
+    mutating func attribute<Value: WireValue & BitwiseCopyable>(_ type: Int, _ value: Value) {
         header(type, size: MemoryLayout<Value>.size)
         append(value)
     }
 
     /// An attribute with an integer in network order.
-    mutating func bigEndian<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Int, _ value: Value) {
+    mutating func bigEndian<Value: FixedWidthInteger & WireValue & BitwiseCopyable>(_ type: Int, _ value: Value) {
         attribute(type, value.bigEndian)
     }
 
