@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import Lab
 
 /// Turns Ctrl-C and SIGTERM into cancellation, so that what was begun is undone.
 enum Interruption {
@@ -14,6 +15,10 @@ enum Interruption {
             return source
         }
         defer { for source in sources { source.cancel() } }
-        try await task.value
+        do {
+            try await task.value
+        } catch is CancellationError {
+            throw LabError("interrupted; the lab is up", remedy: "weft lab status shows it, weft lab down removes it.")
+        }
     }
 }

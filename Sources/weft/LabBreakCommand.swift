@@ -5,11 +5,18 @@ struct LabBreakCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "break", abstract: "Break something, and see how long it takes to heal and what it costs.",
         discussion: """
-            While it is broken, a container on the host pings one on another host 100 times a second. Kinds:
+            Meanwhile a container on the host pings one on another host 100 times a second.
 
-            """
-            + Breakage.allCases.map { "  \($0.rawValue): \($0.sentence(host: "the host", device: "flannel.1"))" }
-            .joined(separator: "\n"))
+            """ + kinds)
+
+    /// A line per kind.
+    private static var kinds: String {
+        let width = Breakage.allCases.map(\.rawValue.count).max() ?? 0
+        return Breakage.allCases.map { kind in
+            let space = String(repeating: " ", count: width - kind.rawValue.count + 2)
+            return "  " + kind.rawValue + space + kind.sentence(host: "the host", device: "flannel.1")
+        }.joined(separator: "\n")
+    }
 
     @Argument(help: ArgumentHelp("What to break.", valueName: "kind"))
     var breakage: Breakage

@@ -34,7 +34,6 @@ struct LabUpCommand: AsyncParsableCommand {
             engine: docker ? .docker : .namespaces, daemonPath: try daemonPath(), etcdPath: etcdPath())
         let progress = ProgressPrinter.standardOutput
         let command = CommandLine.arguments.first ?? "weft"
-        print("Starting the lab \(plan.name)")
         try await Interruption.cancelling {
             let lab = try await Lab.start(plan, progress: progress)
             let report = LabReport(plan: plan)

@@ -16,18 +16,18 @@ public enum Breakage: String, CaseIterable, Hashable, Sendable {
     /// What it does, as a sentence about `host` with tunnel device `device`.
     public func sentence(host: String, device: String) -> String {
         switch self {
-        case .device: "Deletes the device \(device) on \(host), with all its routes, neighbours and forwarding entries."
-        case .deviceDown: "Sets \(device) down on \(host); the kernel drops its routes."
-        case .mac: "Gives \(device) on \(host) another MAC than the one its lease tells the others."
+        case .device: "Deletes \(device) on \(host), and with it all its routes."
+        case .deviceDown: "Sets \(device) on \(host) down; the kernel drops its routes."
+        case .mac: "Gives \(device) on \(host) another MAC than its lease says."
         case .mtu: "Changes the MTU of \(device) on \(host) to 1300."
         case .address: "Removes the address of \(device) on \(host)."
-        case .routes: "Flushes the routes to the other hosts' containers on \(host)."
+        case .routes: "Deletes the routes to the other hosts on \(host)."
         case .neighbour: "Deletes one neighbour (another host's VTEP) on \(host)."
         case .fdb: "Deletes all forwarding entries of \(device) on \(host)."
-        case .firewall: "Flushes the daemon's packet filter rules on \(host)."
-        case .uplink: "Sets eth0 of \(host) down and, a second later, up again with its default route."
-        case .etcd: "Kills etcd, and starts it again later on the data it had."
-        case .daemon: "Kills the daemon on \(host) (SIGKILL) and starts it again at once, as systemd would."
+        case .firewall: "Deletes the daemon's packet filter rules on \(host)."
+        case .uplink: "Sets eth0 of \(host) down, and up again a second later."
+        case .etcd: "Kills etcd, and starts it again later with the data it had."
+        case .daemon: "Kills the daemon on \(host) and starts it again at once."
         }
     }
 
@@ -43,7 +43,7 @@ public enum Breakage: String, CaseIterable, Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - state: what the host holds before.
-    ///   - ruleset: the host's chains, as ``FilterChain`` finds them.
+    ///   - chains: the daemon's chains on the host.
     /// - Throws: ``LabError`` when there is nothing to break.
     func commands(_ state: HostState, chains: [FilterChain]) throws(LabError) -> [[String]] {
         let name = state.device?.name ?? ""

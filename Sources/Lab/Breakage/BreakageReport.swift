@@ -17,14 +17,15 @@ public struct BreakageReport: Hashable, Sendable {
     public func text(_ style: TextStyle) -> String {
         var lines: [String] = []
         if let healed {
-            let since =
+            let time = Format.milliseconds(healed)
+            let words =
                 switch breakage {
-                case .etcd: " after etcd was back"
-                case .uplink: " after eth0 was up again"
-                case .daemon: " after the kill"
-                default: ""
+                case .etcd: "the host is as before, with etcd gone and back"
+                case .uplink: "healed: all as before \(time) after eth0 was up again"
+                case .daemon: "the new daemon has everything in place \(time) after the kill"
+                default: "healed: all as before after \(time)"
                 }
-            lines.append(style.apply(.good, to: "✓ healed: all as before \(Format.milliseconds(healed))\(since)"))
+            lines.append(style.apply(.good, to: "✓ \(words)"))
         } else {
             lines.append(style.apply(.bad, to: "✗ not healed after \(Format.seconds(limit))"))
             lines += differences.map { "  \($0)" }

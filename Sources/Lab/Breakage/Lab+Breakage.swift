@@ -21,10 +21,10 @@ extension Lab {
                 remedy: "What can break: \(others).")
         }
         let before = try await read(host)
-        if breakage.needsDevice, before.device == nil {
+        guard breakage == .daemon || isWhole(before) else {
             throw LabError(
-                "\(host.name) has no \(plan.tunnelDevice ?? "device") now",
-                remedy: "weft lab break daemon \(host.name) restarts its daemon, which makes it anew.")
+                "\(host.name) is not whole: a device or routes are missing (weft lab status shows it)",
+                remedy: "weft lab break daemon \(host.name) restarts its daemon, which usually repairs it.")
         }
         if breakage == .daemon, ProcessTable.running(pidFile: directory.daemonPID(host)) == nil {
             throw LabError("the daemon on \(host.name) does not run", remedy: "weft lab logs \(host.name) says why.")
@@ -53,6 +53,12 @@ extension Lab {
             "\(source.container.qualifiedName) to \(destination.container.qualifiedName)")
     }
 
+    /// Whether the host can reach every other.
+    private func isWhole(_ state: HostState) -> Bool {
+        state.routes.count == plan.hostCount - 1 && state.isUplinkUp
+            && (plan.tunnelDevice == nil || state.device?.isUp == true)
+    }
+
     private func read(_ host: LabHost) async throws -> HostState {
         try await HostState.read(namespace: host.namespace, device: plan.tunnelDevice)
     }
@@ -66,13 +72,25 @@ extension Lab {
         switch breakage {
         case .etcd:
             try await killRegistry()
-            announce("etcd is gone for \(Format.seconds(outage)) …")
+            announce("  … etcd is gone for \(Format.seconds(outage))")
             try await Task.sleep(for: outage)
             try await restartRegistry()
-            announce("etcd is back.")
+            announce("  … etcd is back")
         case .daemon:
+            let start = ContinuousClock.now
+            let file = ProcessTable.FileID(path: directory.subnetFile(host))
             try await ProcessTable.end(pidFile: directory.daemonPID(host))
             try startDaemon(host)
+            return try await Poll.until(limit, every: .milliseconds(5)) {
+                // A daemon writes its subnet file anew (another inode) once it has its lease.
+                guard ProcessTable.FileID(path: directory.subnetFile(host)) != file else { return nil }
+                let state = try await read(host)
+                // More than before is fine: a restart may repair what was broken earlier.
+                let hasAll =
+                    isWhole(state) && state.neighbours.isSuperset(of: before.neighbours)
+                    && state.forwardingEntries.isSuperset(of: before.forwardingEntries)
+                return hasAll ? ContinuousClock.now - start : nil
+            }
         case .uplink:
             try await Task.sleep(for: .seconds(1))
             // What the host's network configuration, not the daemon, is there for.
@@ -80,7 +98,7 @@ extension Lab {
                 LinkScript(
                     namespace: host.namespace,
                     lines: ["link set eth0 up", "route replace default via \(LabPlan.switchAddress)"]))
-            announce("eth0 is up again.")
+            announce("  … eth0 is up again")
         default: break
         }
         let start = ContinuousClock.now

@@ -134,8 +134,12 @@ public struct LabReport: Sendable {
     /// One line about TCP.
     public func throughput(_ report: ThroughputReport) -> String {
         let what = "TCP, one stream, \(report.source) to \(report.destination)"
-        guard let rate = report.bitsPerSecond else { return title("Throughput") + "  not measured: iperf3 is not installed\n" }
-        return title("Throughput") + "  \(what): \(style.apply(.good, to: Format.rate(rate)))\n"
+        let result =
+            switch report.outcome {
+            case .bitsPerSecond(let rate): style.apply(.good, to: Format.rate(rate))
+            case .none(let reason): style.apply(.bad, to: "not measured: \(reason)")
+            }
+        return title("Throughput") + "  \(what): \(result)\n"
     }
 
     /// What happened, for somebody who sees it for the first time.
@@ -165,23 +169,19 @@ public struct LabReport: Sendable {
     /// Commands worth trying.
     public func suggestions(command: String = "weft") -> String {
         let name = plan.name == Self.defaultName ? "" : " --name \(plan.name)"
-        let first = plan.tunnelDevice == nil ? ("routes", "flush the routes") : ("device", "delete flannel.1")
+        let first = plan.tunnelDevice == nil ? ("routes", "delete the routes of h1 and watch them come back")
+            : ("device", "delete flannel.1 on h1 and watch it come back")
         var table = TextTable(columns: [("", .left), ("", .left)])
-        table.add(["\(command) lab break \(first.0)\(name)", "\(first.1) on h1 and watch it come back"])
+        table.add(["\(command) lab break \(first.0)\(name)", "\(first.1)"])
         table.add(["\(command) lab break etcd --for 10s\(name)", "stop etcd: traffic goes on"])
         table.add(["\(command) lab add\(name)", "add a host: the others learn of it"])
         table.add(["\(command) lab shell h1\(name)", "look around on a host, or in a container: h1/c1"])
         table.add(["\(command) lab logs h1 -f\(name)", "what the daemon says"])
         table.add(["\(command) lab status\(name)", "these tables again"])
         table.add(["\(command) lab down\(name)", "remove it all"])
-        return title("What to try next") + String(table.render(style).drop { $0.isWhitespace || $0.isNewline }.indented)
+        return title("What to try next") + table.render(style, headings: false)
     }
 
     /// The name of a lab that was not given one.
     public static let defaultName = "weft-lab"
-}
-
-extension Substring {
-    /// With the first line's indent put back.
-    fileprivate var indented: String { "  " + self }
 }

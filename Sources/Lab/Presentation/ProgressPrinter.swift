@@ -29,16 +29,17 @@ public struct ProgressPrinter: Sendable {
         let start = ContinuousClock.now
         do {
             let done = try await body()
-            let time = Format.seconds(ContinuousClock.now - start)
-            line("\(style.apply(.good, to: "✓")) \(done) \(style.apply(.faint, to: time))")
+            let time = ContinuousClock.now - start
+            let suffix = time < .milliseconds(100) ? "" : style.apply(.faint, to: " (\(Format.seconds(time)))")
+            line("\(style.apply(.good, to: "✓")) \(done)\(suffix)")
         } catch {
             line("\(style.apply(.bad, to: "✗")) \(title)")
             throw error
         }
     }
 
-    /// Prints a line of its own.
-    public func note(_ text: String) { write("  \(text)\n") }
+    /// Prints a line above the steps.
+    public func heading(_ text: String) { write(style.apply(.heading, to: text) + "\n") }
 
     private func line(_ text: String) {
         // Carriage return and "erase the line" (ECMA-48) take back the title.

@@ -32,9 +32,11 @@ public struct TextTable: Hashable, Sendable {
 
     /// The lines of the table, headings first, without white space at the ends.
     ///
-    /// - Parameter indent: the number of spaces before each line.
-    public func render(_ style: TextStyle, indent: Int = 2) -> String {
-        let all = [headings.map { Cell($0, tone: .heading) }] + rows
+    /// - Parameters:
+    ///   - indent: the number of spaces before each line.
+    ///   - showsHeadings: whether the first line is the headings.
+    public func render(_ style: TextStyle, indent: Int = 2, headings showsHeadings: Bool = true) -> String {
+        let all = (showsHeadings ? [headings.map { Cell($0, tone: .heading) }] : []) + rows
         let widths = headings.indices.map { column in all.map { $0[column].text.count }.max() ?? 0 }
         return all.map { row in
             let last = row.lastIndex { !$0.text.isEmpty } ?? 0

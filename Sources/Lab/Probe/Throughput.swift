@@ -5,6 +5,8 @@ import LinuxSystem
 /// TCP throughput between two network namespaces, by iperf3.
 enum Throughput {
     /// One stream for `seconds`, in bits per second; `nil` when iperf3 is not installed.
+    ///
+    /// - Throws: ``LabError`` with iperf3's own words.
     static func measure(
         from source: NetworkNamespace, to destination: NetworkNamespace, address: IPv4Address, seconds: Int = 2
     ) async throws -> Double? {
@@ -12,20 +14,23 @@ enum Throughput {
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 _ = try await Tool.attempt(
-                    enter(destination, ["timeout", "\(seconds + 8)", "iperf3", "--server", "--one-off", "--bind", "\(address)"]))
+                    enter(destination, ["iperf3", "--server", "--one-off", "--bind", "\(address)"]))
             }
             defer { group.cancelAll() }
             let client = enter(
                 source,
                 ["iperf3", "--client", "\(address)", "--time", "\(seconds)", "--json", "--connect-timeout", "2000"])
             // The server needs a moment to listen; iperf3 has no way to tell.
-            var outcome = try await Tool.attempt(client)
-            for _ in 0..<20 where !outcome.succeeded {
-                try await Task.sleep(for: .milliseconds(50))
-                outcome = try await Tool.attempt(client)
+            var reason = ""
+            let rate = try await Poll.until(.seconds(3), every: .milliseconds(50)) { () -> Double? in
+                // Its exit status is 0 also when it could not connect; the JSON tells.
+                let outcome = try await Tool.attempt(client)
+                let report = try? JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
+                reason = report?.error ?? outcome.errors.trimmingLines
+                return report?.end.sum_received?.bits_per_second
             }
-            guard outcome.succeeded else { throw LabError("iperf3 failed: \(outcome.errors.trimmingLines)") }
-            return try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8)).end.sum_received.bits_per_second
+            guard let rate else { throw LabError("iperf3 failed: \(reason)") }
+            return rate
         }
     }
 
@@ -35,8 +40,9 @@ enum Throughput {
 
     /// The part of iperf3's JSON that matters.
     private struct Report: Decodable {
-        struct End: Decodable { let sum_received: Sum }
+        struct End: Decodable { let sum_received: Sum? }
         struct Sum: Decodable { let bits_per_second: Double }
         let end: End
+        let error: String?
     }
 }

@@ -42,6 +42,7 @@ public actor Lab {
                 return "removed what an interrupted lab had left behind"
             }
         }
+        progress.heading("Starting the lab \(plan.name)")
         let lab = Lab(plan: plan)
         do {
             try await lab.build(progress)
@@ -50,7 +51,7 @@ public actor Lab {
             let name = plan.name
             try await Task.detached { try await LabTeardown.removeEverything(of: name) }.value
             lock.deleteFile()
-            throw error
+            throw Task.isCancelled ? LabError("interrupted; what was made of the lab is removed again") : error
         }
         return lab
     }
@@ -135,13 +136,15 @@ public actor Lab {
             for host in hosts { try startDaemon(host) }
             var leases: [String] = []
             for host in hosts { leases.append("\(try await waitForSubnet(host).gateway.prefix)") }
-            return "\(program) on each host; leases \(Self.list(leases, "lease"))"
+            let place = hosts.count == 1 ? "on \(hosts[0].name)" : "on each host"
+            return "\(program) \(place); \(leases.count == 1 ? "lease" : "leases") \(Self.list(leases, "lease"))"
         }
         let count = hosts.reduce(0) { $0 + $1.containers.count }
         try await progress.step("starting \(Format.count(count, "container"))") {
             try await startContainers(hosts)
             let kind = plan.engine == .docker ? "Docker container" : "container"
-            return "\(Format.count(count, kind)), \(plan.containersPerHost) on each host"
+            let place = hosts.count == 1 ? " on \(hosts[0].name)" : ", \(plan.containersPerHost) on each host"
+            return Format.count(count, kind) + place
         }
     }
 

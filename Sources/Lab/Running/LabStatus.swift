@@ -28,8 +28,13 @@ public struct PingMatrix: Hashable, Sendable {
 public struct ThroughputReport: Hashable, Sendable {
     public let source: String
     public let destination: String
-    /// `nil` when iperf3 is not installed.
-    public let bitsPerSecond: Double?
+    public let outcome: Outcome
+
+    public enum Outcome: Hashable, Sendable {
+        case bitsPerSecond(Double)
+        /// Not measured, and why.
+        case none(String)
+    }
 }
 
 extension Lab {
@@ -79,9 +84,15 @@ extension Lab {
             let source = containers.first, let destination = containers.last(where: { $0.container.number == 1 }),
             source.container.host != destination.container.host
         else { return nil }
-        let rate = try await Throughput.measure(
-            from: source.namespace, to: destination.namespace, address: destination.address)
+        let outcome: ThroughputReport.Outcome
+        do {
+            let rate = try await Throughput.measure(
+                from: source.namespace, to: destination.namespace, address: destination.address)
+            outcome = rate.map { .bitsPerSecond($0) } ?? .none("iperf3 is not installed")
+        } catch let error as LabError {
+            outcome = .none(error.cause)
+        }
         return ThroughputReport(
-            source: source.container.qualifiedName, destination: destination.container.qualifiedName, bitsPerSecond: rate)
+            source: source.container.qualifiedName, destination: destination.container.qualifiedName, outcome: outcome)
     }
 }

@@ -12,8 +12,8 @@ enum ProcessTable {
         let isNested: Bool
     }
 
-    /// The identity of a namespace: its file's device and inode.
-    struct NamespaceID: Hashable, Sendable {
+    /// The identity of a file, a namespace's above all: device and inode.
+    struct FileID: Hashable, Sendable {
         let device: UInt
         let inode: UInt
 
@@ -27,14 +27,14 @@ enum ProcessTable {
 
     /// The processes in each of the network namespaces called `names`.
     static func processes(inNamespaces names: [String]) -> [String: [Entry]] {
-        var wanted: [NamespaceID: String] = [:]
+        var wanted: [FileID: String] = [:]
         for name in names {
-            if let identity = NamespaceID(path: "/run/netns/\(name)") { wanted[identity] = name }
+            if let identity = FileID(path: "/run/netns/\(name)") { wanted[identity] = name }
         }
         var found: [String: [Entry]] = [:]
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard
-                let process = pid_t(entry), let identity = NamespaceID(path: "/proc/\(entry)/ns/net"),
+                let process = pid_t(entry), let identity = FileID(path: "/proc/\(entry)/ns/net"),
                 let name = wanted[identity]
             else { continue }
             let inner = innerIDs(of: process)
@@ -46,10 +46,10 @@ enum ProcessTable {
 
     /// Processes outside our own network namespace whose command line has one of `texts` in it.
     static func foreignProcesses(mentioning texts: [String]) -> [pid_t] {
-        let own = NamespaceID(path: "/proc/self/ns/net")
+        let own = FileID(path: "/proc/self/ns/net")
         return ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { entry in
             guard
-                let process = pid_t(entry), let identity = NamespaceID(path: "/proc/\(entry)/ns/net"), identity != own,
+                let process = pid_t(entry), let identity = FileID(path: "/proc/\(entry)/ns/net"), identity != own,
                 let command = LabDirectory.read("/proc/\(entry)/cmdline"), texts.contains(where: { command.contains($0) })
             else { return nil }
             return process

@@ -1,0 +1,58 @@
+#!/bin/sh
+# Installs the Debian or Ubuntu packages that the lab and the tests need, and only those that are missing.
+# Says nothing when all is there. Docker (for `weft lab up --docker`) is never installed.
+set -eu
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+missing=""
+need() { # PROGRAM PACKAGE
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need ip iproute2
+need bridge iproute2
+need nsenter util-linux
+need sysctl procps
+need busybox busybox-static
+need etcd etcd-server
+need etcdctl etcd-client
+need iperf3 iperf3
+need nft nftables
+need iptables iptables
+
+# Containers have no C library, so a busybox that loads one is of no use (Ubuntu's package "busybox" is such a one).
+case " $missing " in
+*" busybox-static "*) ;;
+*) if ldd "$(command -v busybox)" 2>/dev/null | grep -q '=>'; then missing="$missing busybox-static"; fi ;;
+esac
+
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+[ -n "${missing# }" ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "Missing: $missing" >&2
+    echo "There is no apt-get here: install these packages' programs by your system's means." >&2
+    exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+    echo "Missing: $missing" >&2
+    echo "Installing packages needs root: run the same command with sudo." >&2
+    exit 1
+fi
+
+echo "Installing: $missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# A service that a package would start (etcd on port 2379) is not wanted: policy-rc.d keeps it from starting.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$log" "$policy"' EXIT
+fi
+# shellcheck disable=SC2086 # a list of packages
+if ! { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "apt-get failed; the end of its output is above." >&2
+    exit 1
+fi
