@@ -91,14 +91,13 @@ public struct NewLink: Hashable, Sendable {
     public var controller: Int32?
     /// The interface it stands on (`IFLA_LINK`), by index: for macvlan, vlan and the like, not for vxlan.
     public var lower: Int32?
-    public var addressGeneration: Link.AddressGeneration?
     /// Where it is made; `nil` for the namespace of the socket.
     public var namespace: LinkNamespace?
 
     public init(
         name: InterfaceName, kind: LinkKind, mtu: UInt32? = nil, hardwareAddress: MACAddress? = nil,
         isUp: Bool = false, controller: Int32? = nil, lower: Int32? = nil,
-        addressGeneration: Link.AddressGeneration? = nil, namespace: LinkNamespace? = nil
+        namespace: LinkNamespace? = nil
     ) {
         self.name = name
         self.kind = kind
@@ -107,7 +106,6 @@ public struct NewLink: Hashable, Sendable {
         self.isUp = isUp
         self.controller = controller
         self.lower = lower
-        self.addressGeneration = addressGeneration
         self.namespace = namespace
     }
 }
@@ -125,6 +123,7 @@ public struct LinkChange: Hashable, Sendable {
     public var controller: Int32?
     /// The kind's own values. What the kind cannot change is refused with EOPNOTSUPP.
     public var kind: LinkKind?
+    /// The kernel takes it from a living interface only, not at creation: set it before `isUp`.
     public var addressGeneration: Link.AddressGeneration?
     /// Where it is moved.
     public var namespace: LinkNamespace?

@@ -68,21 +68,12 @@ extension LinkStatistics {
 }
 
 extension NewLink {
-    /// From the form that ``encode(to:)`` writes; `nil` when it has no name or kind.
-    init?(message: RawSpan) throws(MalformedMessage) {
-        guard let link = try Link(message: message), let kind = link.kind else { return nil }
-        self.init(
-            name: link.name, kind: kind, mtu: link.mtu == 0 ? nil : link.mtu, hardwareAddress: link.hardwareAddress,
-            isUp: link.flags.contains(.up), controller: link.controller, lower: link.lower,
-            addressGeneration: link.addressGeneration)
-    }
-
     func encode(to writer: inout MessageWriter) {
         writer.append(interface(index: 0, isUp: isUp ? true : nil))
         writer.attribute(IFLA_IFNAME, string: name.text)
         encodeLinkAttributes(
             to: &writer, mtu: mtu, hardwareAddress: hardwareAddress, controller: controller,
-            addressGeneration: addressGeneration, namespace: namespace)
+            addressGeneration: nil, namespace: namespace)
         if let lower { writer.attribute(IFLA_LINK, lower) }
         kind.encode(to: &writer, changing: false)
     }
