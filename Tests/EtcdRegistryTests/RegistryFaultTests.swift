@@ -163,7 +163,9 @@ private func store(config: String? = networkConfig, endpoints: [String] = ["memo
             Set($0.peers.keys.map(\.description)) == ["10.5.9.0-24", "10.5.10.0-24"]
         }
         #expect(
-            host.now.updates[seen...].allSatisfy { $0.changes.updated.keys.allSatisfy { $0.description == "10.5.10.0-24" } },
+            host.now.updates[seen...].allSatisfy {
+                $0.changes.updated.keys.allSatisfy { $0.description == "10.5.10.0-24" }
+            },
             "what was known is not published again")
         await host.stop()
     }

@@ -26,7 +26,8 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .memory:
             let store = MemoryStore(leaseTimeToLive: timeToLive)
             return StoreFixture(
-                store: store, putConfig: { store.setConfig($0) }, putReservation: { store.put($0, $1, isReservation: true) })
+                store: store, putConfig: { store.setConfig($0) },
+                putReservation: { store.put($0, $1, isReservation: true) })
         case .v3:
             let server = try await SharedEtcd.server()
             let prefix = uniquePrefix()

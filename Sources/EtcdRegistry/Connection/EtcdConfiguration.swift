@@ -30,7 +30,8 @@ public struct EtcdConfiguration: Sendable {
         }
         guard !parsed.isEmpty else {
             throw EtcdConfigurationError(
-                field: "etcd-endpoints", value: "", allowed: "one URL or more with commas, such as http://10.0.0.1:2379")
+                field: "etcd-endpoints", value: "", allowed: "one URL or more with commas, such as http://10.0.0.1:2379"
+            )
         }
         let parts = prefix.split(separator: "/")
         guard !parts.isEmpty else {

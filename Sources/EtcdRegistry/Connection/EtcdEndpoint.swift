@@ -34,7 +34,8 @@ public struct EtcdEndpoint: Hashable, Sendable {
         }
         let portText: Substring?
         if rest.hasPrefix("[") {
-            guard let end = rest.firstIndex(of: "]"), IPv6Address(String(rest[rest.index(after: rest.startIndex)..<end])) != nil
+            guard let end = rest.firstIndex(of: "]"),
+                IPv6Address(String(rest[rest.index(after: rest.startIndex)..<end])) != nil
             else { throw refused("an IPv6 address in brackets") }
             host = String(rest[rest.index(after: rest.startIndex)..<end])
             let tail = rest[rest.index(after: end)...]

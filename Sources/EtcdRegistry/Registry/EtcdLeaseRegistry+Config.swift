@@ -53,7 +53,8 @@ extension EtcdLeaseRegistry {
                         "the new network config does not fit this host's lease; the old config is kept",
                         metadata: [
                             "subnet": "\(own.key)", "reason": "\(objection)",
-                            "remedy": "put the old config back, or restart the daemon on every host to take new subnets",
+                            "remedy":
+                                "put the old config back, or restart the daemon on every host to take new subnets",
                         ])
                 }
                 return false

@@ -63,7 +63,8 @@ extension EtcdLeaseRegistry {
         logger.error(
             "this host's lease was overwritten",
             metadata: [
-                "subnet": "\(own.key)", "publicIP": "\(claim.publicIP?.description ?? claim.publicIPv6?.description ?? "")",
+                "subnet": "\(own.key)",
+                "publicIP": "\(claim.publicIP?.description ?? claim.publicIPv6?.description ?? "")",
                 "reason": "\(reason)",
                 "remedy": "give each host its own --public-ip, and stop a second daemon on this host",
             ])
@@ -98,7 +99,8 @@ extension EtcdLeaseRegistry {
             try await acquire(session)
             return
         }
-        logger.warning("this host's lease is gone from the registry, taking it again", metadata: ["subnet": "\(own.key)"])
+        logger.warning(
+            "this host's lease is gone from the registry, taking it again", metadata: ["subnet": "\(own.key)"])
         let value = LeaseCodec.encode(try wanted(own, config))
         switch try await session.create(name: own.record.name, value: value) {
         case .created(let record): try hold(record, renewAt: clock.now + renewalInterval)
@@ -139,7 +141,8 @@ extension EtcdLeaseRegistry {
             case .renewed(let record, let timeToLive):
                 self.own?.record = record
                 self.own?.renewAt = clock.now + max(timeToLive - renewMargin, .seconds(1))
-                logger.debug("lease renewed", metadata: ["subnet": "\(own.key)", "seconds": "\(timeToLive.components.seconds)"])
+                logger.debug(
+                    "lease renewed", metadata: ["subnet": "\(own.key)", "seconds": "\(timeToLive.components.seconds)"])
             case .reservation: self.own?.renewAt = nil
             case .changed(let record):
                 // The watch tells of it too, perhaps later.
@@ -152,7 +155,8 @@ extension EtcdLeaseRegistry {
                 // A new session would not help.
                 self.own?.renewAt = clock.now + .seconds(60) * Double.random(in: 0.5...1)
                 if repeated.isDue(error.description, at: clock.now) {
-                    logger.error("lease not renewed, trying again", metadata: ["subnet": "\(own.key)", "cause": "\(error)"])
+                    logger.error(
+                        "lease not renewed, trying again", metadata: ["subnet": "\(own.key)", "cause": "\(error)"])
                 }
             default: throw error
             }

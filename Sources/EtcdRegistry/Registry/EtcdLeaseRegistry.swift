@@ -154,6 +154,7 @@ extension EtcdLeaseRegistry {
 
 extension RegistryUpdate {
     fileprivate var isEmpty: Bool {
-        config == nil && ownLease == nil && lostSubnets == nil && changes.isEmpty && rejections == nil && condition == nil
+        config == nil && ownLease == nil && lostSubnets == nil && changes.isEmpty && rejections == nil
+            && condition == nil
     }
 }

@@ -1,5 +1,5 @@
-import Glibc
 import GRPCCore
+import Glibc
 import NIOCore
 import NIOPosix
 
@@ -28,7 +28,8 @@ extension StoreError {
         case _ where text.contains("no leader"):
             self.init(
                 .noLeader, cause: what + "this member has no leader",
-                remedy: "check etcd with: etcdctl endpoint status --cluster; more than half of the members have to be up")
+                remedy:
+                    "check etcd with: etcdctl endpoint status --cluster; more than half of the members have to be up")
         case _ where text.contains("user name is empty"):
             self.init(
                 .unauthenticated, cause: what + "etcd wants a user and a password",
@@ -42,18 +43,20 @@ extension StoreError {
         case .permissionDenied:
             self.init(
                 .permissionDenied,
-                cause: "\(what)user \(user ?? "of the certificate") may not \(subject.writes ? "write" : "read") \(subject.key)",
+                cause:
+                    "\(what)user \(user ?? "of the certificate") may not \(subject.writes ? "write" : "read") \(subject.key)",
                 remedy: "give a role of the user the right with: etcdctl role grant-permission ROLE --prefix=true "
                     + "readwrite \(subject.prefix)")
         case .deadlineExceeded:
             self.init(
                 .timedOut, cause: what + "no answer in time",
-                remedy: "check that the address is right, that no firewall drops packets to it, and etcd's disk and load")
+                remedy:
+                    "check that the address is right, that no firewall drops packets to it, and etcd's disk and load")
         case _ where text.contains("database space exceeded"):
             self.init(
                 .noSpace, cause: what + "etcd's disk quota is used up, so that it takes no writes",
                 remedy: "compact and defragment etcd, then: etcdctl alarm disarm")
-        case .resourceExhausted:
+        case _ where error.code == .resourceExhausted || Self.reason(error).contains("maximum payload size"):
             self.init(.tooLarge, cause: what + text)
         case .unimplemented:
             self.init(
@@ -89,7 +92,9 @@ extension StoreError {
 
     private static func systemText(_ code: CInt) -> String {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
-            guard let base = buffer.baseAddress, strerror_r(code, base, buffer.count) == 0 else { return "error \(code)" }
+            guard let base = buffer.baseAddress, strerror_r(code, base, buffer.count) == 0 else {
+                return "error \(code)"
+            }
             return String(cString: base)
         }
     }

@@ -11,7 +11,7 @@ extension V3Session {
         while true {
             do {
                 return try await snapshot(pageSize: size)
-            } catch where error.kind == .tooLarge && size > 1 {
+            } catch  where error.kind == .tooLarge && size > 1 {
                 // Somebody keeps megabytes under the prefix; they must not keep this host out.
                 size /= 8
                 size = max(size, 1)

@@ -122,7 +122,7 @@ extension V3Session {
             } else if try await keysBound(to: spare.id) == 0 {
                 try await revoke(spare.id)
             }
-        } catch where error.kind != .refused {
+        } catch  where error.kind != .refused {
             // Tried again with the next session; refused means that it has ended by itself.
             return
         } catch {}

@@ -36,6 +36,8 @@ final class V3Session: SubnetSession {
         var options = CallOptions.defaults
         options.timeout = store.configuration.requestTimeout
         options.maxResponseMessageBytes = Self.maxAnswerBytes
+        // grpc-swift-nio-transport 2.9 limits answers by this one.
+        options.maxRequestMessageBytes = Self.maxAnswerBytes
         return options
     }
 

@@ -57,7 +57,8 @@ public final class V3SubnetStore: SubnetStore {
 
     private func makeTransport(_ endpoint: EtcdEndpoint) throws -> HTTP2ClientTransport.Posix {
         try HTTP2ClientTransport.Posix(
-            target: endpoint.target, transportSecurity: endpoint.usesTLS ? .tls(configuration.tls.transport) : .plaintext,
+            target: endpoint.target,
+            transportSecurity: endpoint.usesTLS ? .tls(configuration.tls.transport) : .plaintext,
             config: .defaults {
                 // etcd drops clients that ping more often than every 5 s.
                 $0.connection.keepalive = .init(time: .seconds(6), timeout: .seconds(3), allowWithoutCalls: true)

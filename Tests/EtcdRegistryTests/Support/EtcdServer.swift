@@ -50,7 +50,12 @@ final class EtcdServer: Sendable {
     }
 
     func stop(signal: Int32 = SIGKILL) {
-        guard let pid = process.withLock({ pid in defer { pid = nil }; return pid }) else { return }
+        guard
+            let pid = process.withLock({ pid in
+                defer { pid = nil }
+                return pid
+            })
+        else { return }
         kill(pid, signal)
         var status: Int32 = 0
         waitpid(pid, &status, 0)

@@ -134,7 +134,8 @@ struct MemorySession: SubnetSession {
         try access { state throws(StoreError) in
             state.snapshots += 1
             return SubnetSnapshot(
-                config: state.config, leases: state.records.values.sorted { $0.name < $1.name }, revision: state.revision)
+                config: state.config, leases: state.records.values.sorted { $0.name < $1.name },
+                revision: state.revision)
         }
     }
 

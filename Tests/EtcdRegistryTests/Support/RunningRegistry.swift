@@ -24,7 +24,8 @@ final class RunningRegistry: Sendable {
     private let task = Mutex<Task<Void, Never>?>(nil)
 
     init(
-        _ store: any SubnetStore, publicIP: IPv4Address, previous: SubnetKey? = nil, renewMargin: Duration = .seconds(3600),
+        _ store: any SubnetStore, publicIP: IPv4Address, previous: SubnetKey? = nil,
+        renewMargin: Duration = .seconds(3600),
         data: JSONValue? = nil
     ) {
         self.publicIP = publicIP
@@ -74,8 +75,10 @@ final class RunningRegistry: Sendable {
         } catch {
             let now = now
             throw Failure(
-                description: "\(publicIP): \(error); own \(now.own?.key.description ?? "none"), \(now.peers.count) peers, "
-                    + "\(String(describing: now.condition)), \(String(describing: now.failure)), log \(now.log.suffix(10))")
+                description:
+                    "\(publicIP): \(error); own \(now.own?.key.description ?? "none"), \(now.peers.count) peers, "
+                    + "\(String(describing: now.condition)), \(String(describing: now.failure)), log \(now.log.suffix(10))"
+            )
         }
     }
 

@@ -1,0 +1,48 @@
+import Testing
+
+@testable import EtcdRegistry
+
+@Suite struct EndpointFailoverTests {
+    @Test func triesEachOnceThenWaitsEverLonger() {
+        var failover = EndpointFailover(count: 3)
+        var generator = SystemRandomNumberGenerator()
+        var waits: [Duration] = []
+        for number in 0..<30 {
+            #expect(failover.current == number % 3)
+            waits.append(failover.failed("cause \(number % 3)", using: &generator))
+        }
+        let rounds = stride(from: 2, to: 30, by: 3).map { waits[$0] }
+        #expect(waits.enumerated().allSatisfy { $0.offset % 3 == 2 || $0.element == .zero })
+        #expect(rounds.allSatisfy { $0 >= .milliseconds(50) && $0 <= .seconds(5) })
+        #expect(rounds[9] >= .milliseconds(2500), "the waits grow")
+        #expect(failover.allFailed && failover.cause == "cause 0; cause 1; cause 2")
+        failover.succeeded()
+        #expect(!failover.allFailed)
+        let wait = failover.failed("again", using: &generator)
+        #expect(wait == .zero)
+    }
+
+    @Test func rewritesGrowSeldom() throws {
+        var schedule = RewriteSchedule()
+        var now = ContinuousClock.now
+        var gaps: [Duration] = []
+        for _ in 0..<10 {
+            schedule.plan(now: now, atOnce: false)
+            let at = try #require(schedule.at)
+            gaps.append(at - now)
+            now = at
+            schedule.done()
+        }
+        #expect(gaps[0] <= .seconds(15) && gaps[9] >= .seconds(450))
+        schedule.plan(now: now + .seconds(3600), atOnce: true)
+        #expect(schedule.at == now + .seconds(3600), "after a calm hour the first is at once")
+    }
+
+    @Test func repeatedLinesAreFew() {
+        var log = RepeatedLog()
+        let now = ContinuousClock.now
+        let lines = [("a", 0), ("a", 299), ("a", 300), ("b", 301)]
+        let due = lines.map { log.isDue($0.0, at: now + .seconds($0.1)) }
+        #expect(due == [true, false, true, true])
+    }
+}
