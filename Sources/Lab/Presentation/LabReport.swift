@@ -84,6 +84,7 @@ public struct LabReport: Sendable {
 
     /// A row per container that pings, a column per container that answers; by hosts when there are many.
     public func matrix(_ matrix: PingMatrix) -> String {
+        guard matrix.names.count > 1 else { return title("Pings") + "  none: there is nobody to ping\n" }
         let limit = 12
         let isByHost = matrix.names.count > limit
         let shown = isByHost ? Self.byHost(matrix) : matrix

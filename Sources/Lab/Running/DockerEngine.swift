@@ -11,6 +11,18 @@ struct DockerEngine: Sendable {
 
     private static let image = "weft-lab-busybox"
 
+    /// Where an engine keeps sockets of plugins, whatever its options.
+    static let runtimeDirectory = "/run/docker"
+
+    /// Keeps what an engine writes outside its own directories (/etc/docker/key.json, /run/docker) in a mount of its own.
+    private static let launcher = """
+        mkdir -p "$1/etc" "$1/etc-work" \(runtimeDirectory)
+        mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/etc-work" /etc
+        mount -t tmpfs tmpfs \(runtimeDirectory)
+        shift
+        exec "$@"
+        """
+
     /// The `docker` command for this engine.
     func command(_ arguments: [String]) -> [String] {
         ["docker", "--host", "unix://\(directory.dockerSocket(host))"] + arguments
@@ -19,14 +31,16 @@ struct DockerEngine: Sendable {
     /// Starts the engine with the host's lease and, in it, the host's containers.
     func start(_ subnet: SubnetFile, applets: [String]) async throws {
         let base = directory.path(host)
-        let engine = Tool.inside(
-            host.namespace,
-            [
-                "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "dockerd",
+        // Not by "ip netns exec", whose own /sys hides the mounted control groups.
+        let engine =
+            ["nsenter", "--net=/run/netns/\(host.namespace)", "--"] + [
+                "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", Self.launcher, "sh", base,
+                "dockerd",
                 "--host=unix://\(directory.dockerSocket(host))", "--data-root=\(base)/docker",
                 "--exec-root=\(base)/docker-exec", "--pidfile=\(base)/dockerd.pid", "--bip=\(subnet.gateway)",
                 "--mtu=\(subnet.mtu)", "--ip-masq=false", "--live-restore=false",
-            ])
+                "--exec-opt=native.cgroupdriver=cgroupfs", "--cgroup-parent=\(directory.controlGroup)",
+            ]
         try DetachedProcess.spawn(engine, log: directory.dockerLog(host), pidFile: directory.dockerPID(host))
         let ready = try await Poll.until(.seconds(30), every: .milliseconds(100)) {
             if try await Tool.attempt(command(["version"])).succeeded { return true }

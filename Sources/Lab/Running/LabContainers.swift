@@ -99,7 +99,7 @@ extension Lab {
             throw LabError("\(container.qualifiedName) does not run", remedy: "weft lab down and weft lab up start afresh.")
         }
         let enter = [
-            "nsenter", "--target", "\(first.id)", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--",
+            "nsenter", "--target", "\(first.id)", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--",
             "/bin/env", "-i", "PATH=/bin", "HOME=/", "TERM=linux", prompt,
         ]
         return enter + (command.isEmpty ? ["sh"] : command)

@@ -43,6 +43,10 @@ public enum LabTeardown {
                 ["ip", "-force", "-batch", "-"], input: namespaces.map { "netns delete \($0)\n" }.joined())
         }
         for mountPoint in mountPoints(below: directory.path).reversed() { umount2(mountPoint, CInt(MNT_DETACH)) }
+        // The processes of Docker containers end after their engine, whose PID namespace they are in.
+        _ = try await Poll.until(.seconds(5)) { removeControlGroups(name) ? true : nil }
+        // Succeeds only when it is empty, so not when another engine uses it.
+        rmdir(DockerEngine.runtimeDirectory)
         for path in [directory.path] + directory.dataDirectories() where FileManager.default.fileExists(atPath: path) {
             do {
                 try FileManager.default.removeItem(atPath: path)
@@ -65,6 +69,29 @@ public enum LabTeardown {
         let mentioning = ProcessTable.foreignProcesses(
             mentioning: ["\(directory.path)/", "\(LabDirectory.temporaryParent)/\(name)-etcd."])
         return Set(inside).union(mentioning).filter(ProcessTable.isRunning).sorted()
+    }
+
+    /// Removes the control groups of Docker containers, in each hierarchy, the deepest first.
+    ///
+    /// - Returns: whether none is left.
+    private static func removeControlGroups(_ name: String) -> Bool {
+        let base = "/sys/fs/cgroup"
+        let hierarchies = [base] + ((try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []).map { "\(base)/\($0)" }
+        let tops = hierarchies.map { $0 + LabDirectory(lab: name).controlGroup }
+        for top in tops {
+            // A control group is removed by rmdir(2), its files with it; so no recursive removal.
+            removeDirectories(top)
+        }
+        return tops.allSatisfy { access($0, F_OK) != 0 }
+    }
+
+    private static func removeDirectories(_ path: String) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
+            var status = stat()
+            let child = "\(path)/\(name)"
+            if lstat(child, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { removeDirectories(child) }
+        }
+        rmdir(path)
     }
 
     private static func mountPoints(below path: String) -> [String] {

@@ -17,6 +17,9 @@ public struct LabDirectory: Hashable, Sendable {
     var etcdDataLink: String { "\(path)/etcd-data" }
     var busybox: String { "\(path)/busybox" }
 
+    /// The parent of the control groups of Docker containers.
+    var controlGroup: String { "/weft-lab.\(lab)" }
+
     func path(_ host: LabHost) -> String { "\(path)/\(host.name)" }
     func subnetFile(_ host: LabHost) -> String { "\(path(host))/subnet.env" }
     func daemonLog(_ host: LabHost) -> String { "\(path(host))/daemon.log" }
