@@ -49,8 +49,8 @@ public struct ForwardingEntry: Hashable, Sendable {
 
     /// In the interface's own table.
     public var isSelf: Bool { flags.contains(.self) }
-    /// In the table of the bridge that the interface is a port of.
-    public var isController: Bool { flags.contains(.controller) }
+    /// In the table of the bridge that the interface is a port of. Linux names the bridge then, without the flag.
+    public var isController: Bool { flags.contains(.controller) || controller != nil }
 }
 
 extension ForwardingEntry: CustomStringConvertible {
