@@ -20,7 +20,9 @@ struct LabUpCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The etcd server to run.", valueName: "path"))
     var etcd: String?
 
-    @Option(help: ArgumentHelp("The daemon to run on each host: weftd or a flanneld. (default: the weftd beside weft)", valueName: "path"))
+    @Option(
+        help: ArgumentHelp(
+            "The daemon to run on each host: weftd or a flanneld. (default: the weftd beside weft)", valueName: "path"))
     var daemon: String?
 
     @Flag(help: "Use real Docker containers, with an engine per host, where dockerd is installed.")
@@ -37,10 +39,15 @@ struct LabUpCommand: AsyncParsableCommand {
         try await Interruption.cancelling {
             let lab = try await Lab.start(plan, progress: progress)
             let report = LabReport(plan: plan)
-            try await report.printTables(of: lab)
+            let isComplete = try await report.printTables(of: lab)
             if let throughput = try await lab.throughput() { print(report.throughput(throughput), terminator: "") }
             print(report.explanation(), terminator: "")
             print(report.suggestions(command: command), terminator: "")
+            if !isComplete {
+                throw LabError(
+                    "not every container reaches every other",
+                    remedy: "The lab is up all the same; \(command) lab logs h1 shows what a daemon says.")
+            }
         }
     }
 
@@ -68,9 +75,14 @@ struct LabUpCommand: AsyncParsableCommand {
 
 extension LabReport {
     /// Prints the hosts, their routes and the ping matrix.
-    func printTables(of lab: Lab) async throws {
+    ///
+    /// - Returns: whether every container reaches every other.
+    @discardableResult
+    func printTables(of lab: Lab) async throws -> Bool {
         let hosts = try await lab.hostReports()
         print(hostTable(hosts), routes(hosts), separator: "", terminator: "")
-        print(matrix(try await lab.pingMatrix()), terminator: "")
+        let pings = try await lab.pingMatrix()
+        print(matrix(pings), terminator: "")
+        return pings.isComplete
     }
 }

@@ -37,7 +37,8 @@ extension HostState {
     func aBreakageIsMadeOfWhatTheHostHolds(_ breakage: Breakage) throws {
         var state = try HostState.sample
         state.forwardingEntries = ["de:e3:f2:4a:a5:21 172.30.0.12"]
-        let commands = try breakage.commands(state, chains: [FilterChain(family: "ip", table: "nat", name: "FLANNEL-POSTRTG")])
+        let commands = try breakage.commands(
+            state, chains: [FilterChain(family: "ip", table: "nat", name: "FLANNEL-POSTRTG")])
         let expected: [Breakage: [String]] = [
             .device: ["ip link delete flannel.1"],
             .deviceDown: ["ip link set flannel.1 down"],

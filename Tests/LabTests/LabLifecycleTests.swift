@@ -91,7 +91,10 @@ private struct Surroundings {
     var remains: [String]
 
     static func read(lab: String) async throws -> Surroundings {
-        let keys = ["net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter", "net/ipv4/conf/default/forwarding", "net/core/somaxconn"]
+        let keys = [
+            "net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter", "net/ipv4/conf/default/forwarding",
+            "net/core/somaxconn",
+        ]
         let directory = LabDirectory(lab: lab)
         let files = [directory.path, directory.lockPath].filter { FileManager.default.fileExists(atPath: $0) }
         let namespaces = try await Tool.require(["ip", "netns", "list"]).split(separator: "\n").map(String.init)

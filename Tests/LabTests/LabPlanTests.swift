@@ -82,7 +82,9 @@ import Testing
 
     @Test func aLabOwnsItsOwnNamespacesAlone() {
         for own in ["lab-switch", "lab-h1", "lab-h12-c3"] { #expect(LabPlan.owns(namespace: own, lab: "lab")) }
-        for other in ["lab", "lab-", "lab-h", "lab-hx", "lab-2-h1", "lab-h1-c", "lab-h1-c1-c2", "lab2-h1", "lab-c1", "lab-h1-"] {
+        for other in [
+            "lab", "lab-", "lab-h", "lab-hx", "lab-2-h1", "lab-h1-c", "lab-h1-c1-c2", "lab2-h1", "lab-c1", "lab-h1-",
+        ] {
             #expect(!LabPlan.owns(namespace: other, lab: "lab"), "\(other)")
         }
     }

@@ -69,7 +69,8 @@ import Testing
         state.device = nil
         state.routes = []
         let report = BreakageReport(
-            breakage: .device, healed: nil, limit: .seconds(10), differences: try HostState.sample.differences(to: state),
+            breakage: .device, healed: nil, limit: .seconds(10),
+            differences: try HostState.sample.differences(to: state),
             pings: EchoProbe.Tally(sent: 100, received: 40, longestGap: 60), path: "c1.h1 to c1.h2")
         #expect(
             report.text(plain) == """

@@ -72,7 +72,8 @@ public enum Breakage: String, CaseIterable, Hashable, Sendable {
                     .map { ["bridge", "fdb", "delete", $0[0], "dev", name, "dst", $0[1]] }, "forwarding entries")
         case .firewall:
             return try nonEmpty(
-                chains.map { ["nft", "flush", "chain", $0.family, $0.table, $0.name] }, "packet filter rules of the daemon's")
+                chains.map { ["nft", "flush", "chain", $0.family, $0.table, $0.name] },
+                "packet filter rules of the daemon's")
         case .uplink: return [["ip", "link", "set", "eth0", "down"]]
         case .etcd, .daemon: return []
         }

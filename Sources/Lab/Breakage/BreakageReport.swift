@@ -49,7 +49,9 @@ extension HostState {
             if old.isUp != new.isUp { lines.append("\(new.name) is \(new.isUp ? "up" : "down")") }
             if old.mac != new.mac { lines.append("the MAC of \(new.name) is \(new.mac), was \(old.mac)") }
             if old.mtu != new.mtu { lines.append("the MTU of \(new.name) is \(new.mtu), was \(old.mtu)") }
-            if old.addresses != new.addresses { lines.append("the addresses of \(new.name) are \(new.addresses), were \(old.addresses)") }
+            if old.addresses != new.addresses {
+                lines.append("the addresses of \(new.name) are \(new.addresses), were \(old.addresses)")
+            }
         case (let old?, nil): lines.append("\(old.name) is missing")
         case (nil, let new?): lines.append("\(new.name) is new")
         case (nil, nil): break

@@ -48,7 +48,8 @@ public struct LabPlan: Hashable, Sendable, Codable {
         try Self.check(name: name)
         try Self.check(hostCount: hostCount)
         guard Self.containerLimit.contains(containersPerHost) else {
-            throw LabError("--containers \(containersPerHost): from 1 to \(Self.containerLimit.upperBound) are possible")
+            throw LabError(
+                "--containers \(containersPerHost): from 1 to \(Self.containerLimit.upperBound) are possible")
         }
         self.name = name
         self.hostCount = hostCount
@@ -90,7 +91,9 @@ public struct LabPlan: Hashable, Sendable, Codable {
     /// Where clients reach etcd.
     public var etcdEndpoint: String { "http://\(Self.switchAddress):2379" }
     /// The hosts, h1 first.
-    public var hosts: [LabHost] { (1...hostCount).map { LabHost(lab: name, number: $0, containers: containersPerHost) } }
+    public var hosts: [LabHost] {
+        (1...hostCount).map { LabHost(lab: name, number: $0, containers: containersPerHost) }
+    }
 
     /// The network config that daemons read from etcd.
     public var networkConfig: String {

@@ -68,10 +68,13 @@ public struct LabReport: Sendable {
             if routes.isEmpty { table.add(["\(report.host.name)", "none"]) }
             for (index, route) in routes.prefix(routeLimit).enumerated() {
                 table.add([
-                    index == 0 ? "\(report.host.name)" : "", "\(route.destination)", "\(route.gateway)", "\(route.device)",
+                    index == 0 ? "\(report.host.name)" : "", "\(route.destination)", "\(route.gateway)",
+                    "\(route.device)",
                 ])
             }
-            if routes.count > routeLimit { table.add(["", TextTable.Cell("and \(routes.count - routeLimit) more", tone: .faint)]) }
+            if routes.count > routeLimit {
+                table.add(["", TextTable.Cell("and \(routes.count - routeLimit) more", tone: .faint)])
+            }
         }
         text += table.render(style)
         if reports.count > hostLimit {
@@ -170,7 +173,9 @@ public struct LabReport: Sendable {
     /// Commands worth trying.
     public func suggestions(command: String = "weft") -> String {
         let name = plan.name == Self.defaultName ? "" : " --name \(plan.name)"
-        let first = plan.tunnelDevice == nil ? ("routes", "delete the routes of h1 and watch them come back")
+        let first =
+            plan.tunnelDevice == nil
+            ? ("routes", "delete the routes of h1 and watch them come back")
             : ("device", "delete flannel.1 on h1 and watch it come back")
         var table = TextTable(columns: [("", .left), ("", .left)])
         table.add(["\(command) lab break \(first.0)\(name)", "\(first.1)"])

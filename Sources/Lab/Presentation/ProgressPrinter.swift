@@ -23,15 +23,15 @@ public struct ProgressPrinter: Sendable {
 
     /// Runs one step. `body` returns the line that stays; until then `title` is shown on a terminal.
     public func step(
-        _ title: String, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> String
+        _ title: String, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> StepEnd
     ) async throws {
         if isTerminal { write(style.apply(.faint, to: "  … \(title)")) }
         let start = ContinuousClock.now
         do {
-            let done = try await body()
+            let end = try await body()
             let time = ContinuousClock.now - start
             let suffix = time < .milliseconds(100) ? "" : style.apply(.faint, to: " (\(Format.seconds(time)))")
-            line("\(style.apply(.good, to: "✓")) \(done)\(suffix)")
+            line("\(end.mark(style)) \(end.text)\(suffix)")
         } catch {
             line("\(style.apply(.bad, to: "✗")) \(title)")
             throw error
@@ -44,5 +44,23 @@ public struct ProgressPrinter: Sendable {
     private func line(_ text: String) {
         // Carriage return and "erase the line" (ECMA-48) take back the title.
         write("\(isTerminal ? "\r\u{1b}[K" : "")  \(text)\n")
+    }
+}
+
+/// How a step ended, with the line that stays. Text alone means that it did what it should.
+public struct StepEnd: Hashable, Sendable, ExpressibleByStringInterpolation {
+    let text: String
+    let isGood: Bool
+
+    public init(stringLiteral value: String) { self.init(value) }
+
+    /// - Parameter isGood: `false` when the step did not do all it should, and yet the next one can go ahead.
+    public init(_ text: String, isGood: Bool = true) {
+        self.text = text
+        self.isGood = isGood
+    }
+
+    func mark(_ style: TextStyle) -> String {
+        isGood ? style.apply(.good, to: "✓") : style.apply(.bad, to: "✗")
     }
 }

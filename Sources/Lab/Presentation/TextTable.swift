@@ -43,11 +43,12 @@ public struct TextTable: Hashable, Sendable {
             let cells = row.indices.prefix(last + 1).map { column in
                 let cell = row[column]
                 let space = widths[column] - cell.text.count
-                let before = switch alignments[column] {
-                case .left: 0
-                case .right: space
-                case .centre: space / 2
-                }
+                let before =
+                    switch alignments[column] {
+                    case .left: 0
+                    case .right: space
+                    case .centre: space / 2
+                    }
                 let after = column == last ? 0 : space - before
                 return spaces(before) + style.apply(cell.tone, to: cell.text) + spaces(after)
             }

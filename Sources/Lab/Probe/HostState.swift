@@ -65,8 +65,10 @@ public struct HostState: Hashable, Sendable {
         }
         let block = LabPlan.network.split(separator: ".").prefix(2).joined(separator: ".") + "."
         routes = Set(
-            try Self.decode([RouteEntry].self, documents[1]).filter { $0.dst.hasPrefix(block) && $0.protocol != "kernel" }
-                .map { Route(destination: $0.dst, gateway: $0.gateway ?? "", device: $0.dev ?? "") })
+            try Self.decode([RouteEntry].self, documents[1]).filter {
+                $0.dst.hasPrefix(block) && $0.protocol != "kernel"
+            }
+            .map { Route(destination: $0.dst, gateway: $0.gateway ?? "", device: $0.dev ?? "") })
         neighbours = Set(
             try Self.decode([Neighbour].self, documents[2])
                 .filter { $0.dev == device && ($0.state ?? []).contains("PERMANENT") }

@@ -34,7 +34,8 @@ struct DockerEngine: Sendable {
         // Not by "ip netns exec", whose own /sys hides the mounted control groups.
         let engine =
             ["nsenter", "--net=/run/netns/\(host.namespace)", "--"] + [
-                "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", Self.launcher, "sh", base,
+                "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", Self.launcher,
+                "sh", base,
                 "dockerd",
                 "--host=unix://\(directory.dockerSocket(host))", "--data-root=\(base)/docker",
                 "--exec-root=\(base)/docker-exec", "--pidfile=\(base)/dockerd.pid", "--bip=\(subnet.gateway)",
@@ -60,7 +61,8 @@ struct DockerEngine: Sendable {
         for container in host.containers {
             try await Tool.require(
                 command([
-                    "run", "--detach", "--name", container.name, "--hostname", container.qualifiedName, Self.image, "/bin/httpd",
+                    "run", "--detach", "--name", container.name, "--hostname", container.qualifiedName, Self.image,
+                    "/bin/httpd",
                     "-f", "-p", "80", "-h", "/www",
                 ]))
         }
@@ -75,7 +77,8 @@ struct DockerEngine: Sendable {
         for container in host.containers {
             let outcome = try await Tool.attempt(command(["inspect", "--format", format, container.name]))
             let fields = outcome.output.split(whereSeparator: \.isWhitespace)
-            guard fields.count == 2, let address = IPv4Address(fields[0]), let process = Int32(fields[1]), process > 0 else {
+            guard fields.count == 2, let address = IPv4Address(fields[0]), let process = Int32(fields[1]), process > 0
+            else {
                 continue
             }
             // The process id counts in the engine's PID namespace, which the /proc of its mount namespace shows.

@@ -71,7 +71,8 @@ public actor Lab {
 
     private static func requireRoot() throws {
         guard geteuid() == 0 else {
-            throw LabError("the lab makes network namespaces, which needs root", remedy: "Run the same command with sudo.")
+            throw LabError(
+                "the lab makes network namespaces, which needs root", remedy: "Run the same command with sudo.")
         }
     }
 
@@ -129,7 +130,7 @@ public actor Lab {
                 try await Tool.apply(host.uplinkScript())
             }
             let names = hosts.map { "\($0.name) \($0.address)" }
-            return Self.list(names, "host")
+            return StepEnd(Self.list(names, "host"))
         }
         let program = plan.daemonPath.split(separator: "/").last.map(String.init) ?? plan.daemonPath
         try await progress.step("starting \(program) on \(Format.count(hosts.count, "host"))") {
@@ -144,12 +145,13 @@ public actor Lab {
             try await startContainers(hosts)
             let kind = plan.engine == .docker ? "Docker container" : "container"
             let place = hosts.count == 1 ? " on \(hosts[0].name)" : ", \(plan.containersPerHost) on each host"
-            return Format.count(count, kind) + place
+            return "\(Format.count(count, kind))\(place)"
         }
     }
 
     private static func list(_ names: [String], _ noun: String) -> String {
-        names.count <= 4 ? names.joined(separator: ", ") : "\(names[0]) to \(names[names.count - 1]), \(names.count) \(noun)s"
+        names.count <= 4
+            ? names.joined(separator: ", ") : "\(names[0]) to \(names[names.count - 1]), \(names.count) \(noun)s"
     }
 
     // MARK: - Daemons
@@ -201,14 +203,18 @@ public actor Lab {
             let device = plan.tunnelDevice
             let done = try await Poll.until(.seconds(15)) {
                 for host in hosts {
-                    let state = try await HostState.read(namespace: host.namespace, device: device, readsFirewall: false)
+                    let state = try await HostState.read(
+                        namespace: host.namespace, device: device, readsFirewall: false)
                     if state.routes.count < expected { return nil as Bool? }
                 }
                 return true
             }
-            return done == nil
-                ? "not every host has its \(Format.count(expected, "route")) after 15 s; going on"
-                : "each host has \(expected == 1 ? "a route to the other" : "routes to the \(expected) others")"
+            if done == nil {
+                return StepEnd(
+                    "not every host has its \(Format.count(expected, "route")) after 15 s; going on", isGood: false)
+            }
+            return expected == 1
+                ? "each host has a route to the other" : "each host has routes to the \(expected) others"
         }
     }
 }

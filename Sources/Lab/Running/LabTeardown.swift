@@ -76,7 +76,8 @@ public enum LabTeardown {
     /// - Returns: whether none is left.
     private static func removeControlGroups(_ name: String) -> Bool {
         let base = "/sys/fs/cgroup"
-        let hierarchies = [base] + ((try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []).map { "\(base)/\($0)" }
+        let hierarchies =
+            [base] + ((try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []).map { "\(base)/\($0)" }
         let tops = hierarchies.map { $0 + LabDirectory(lab: name).controlGroup }
         for top in tops {
             // A control group is removed by rmdir(2), its files with it; so no recursive removal.

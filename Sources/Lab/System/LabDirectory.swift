@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import LinuxSystem
 
 /// Where a lab keeps its files, all of them under names that follow from the lab's.
 public struct LabDirectory: Hashable, Sendable {
@@ -33,7 +34,7 @@ public struct LabDirectory: Hashable, Sendable {
     func makeDataDirectory() throws(LabError) -> String {
         var template = Array("\(Self.temporaryParent)/\(lab)-etcd.XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
-            throw LabError("\(Self.temporaryParent): cannot make a directory for etcd: \(String(cString: strerror(errno)))")
+            throw LabError("\(Self.temporaryParent): cannot make a directory for etcd: \(Errno.message(errno))")
         }
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -50,7 +50,8 @@ enum ProcessTable {
         return ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { entry in
             guard
                 let process = pid_t(entry), let identity = FileID(path: "/proc/\(entry)/ns/net"), identity != own,
-                let command = LabDirectory.read("/proc/\(entry)/cmdline"), texts.contains(where: { command.contains($0) })
+                let command = LabDirectory.read("/proc/\(entry)/cmdline"),
+                texts.contains(where: { command.contains($0) })
             else { return nil }
             return process
         }
@@ -58,7 +59,9 @@ enum ProcessTable {
 
     /// Whether a process exists and has not ended.
     static func isRunning(_ process: pid_t) -> Bool {
-        guard let text = LabDirectory.read("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else { return false }
+        guard let text = LabDirectory.read("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else {
+            return false
+        }
         let state = text[text.index(after: end)...].first { $0 != " " }
         return state != "Z" && state != "X"
     }

@@ -16,7 +16,9 @@ enum Tool {
 
     /// The path of a program, or `nil` when it is not installed.
     static func find(_ name: String) -> String? {
-        searchPath.split(separator: ":").map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
+        searchPath.split(separator: ":").map { "\($0)/\(name)" }.first {
+            FileManager.default.isExecutableFile(atPath: $0)
+        }
     }
 
     /// Runs a program to its end; a failure of the program is not an error here.
@@ -25,7 +27,8 @@ enum Tool {
     static func attempt(_ command: [String], input: String = "") async throws -> Outcome {
         guard let name = command.first else { throw LabError("an empty command") }
         guard let path = name.hasPrefix("/") ? name : find(name) else {
-            throw LabError("\(name) is not installed", remedy: "Scripts/install-dependencies.sh installs what the lab needs.")
+            throw LabError(
+                "\(name) is not installed", remedy: "Scripts/install-dependencies.sh installs what the lab needs.")
         }
         let environment = Environment.inherit.updating(["PATH": searchPath, "LC_ALL": "C", "ETCDCTL_API": "3"])
         let result = try await run(

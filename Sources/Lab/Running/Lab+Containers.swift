@@ -3,13 +3,6 @@ import Glibc
 import IPNetwork
 import LinuxSystem
 
-/// A container that runs, and where to reach it.
-public struct RunningContainer: Hashable, Sendable {
-    public let container: LabContainer
-    public let address: IPv4Address
-    public let namespace: NetworkNamespace
-}
-
 /// The lab's containers, of either engine.
 extension Lab {
     /// Starts the containers of `hosts`, all hosts at once.
@@ -96,7 +89,8 @@ extension Lab {
         }
         let processes = ProcessTable.processes(inNamespaces: [container.namespace])[container.namespace] ?? []
         guard let first = processes.first(where: { $0.isNested && $0.innerID == 1 }) else {
-            throw LabError("\(container.qualifiedName) does not run", remedy: "weft lab down and weft lab up start afresh.")
+            throw LabError(
+                "\(container.qualifiedName) does not run", remedy: "weft lab down and weft lab up start afresh.")
         }
         let enter = [
             "nsenter", "--target", "\(first.id)", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--",
@@ -117,7 +111,8 @@ extension Lab {
     func host(named name: some StringProtocol) throws(LabError) -> LabHost {
         guard let host = plan.hosts.first(where: { $0.name == name }) else {
             throw LabError(
-                "\(name): no such host", remedy: plan.hostCount == 1 ? "There is h1." : "There are h1 to h\(plan.hostCount).")
+                "\(name): no such host",
+                remedy: plan.hostCount == 1 ? "There is h1." : "There are h1 to h\(plan.hostCount).")
         }
         return host
     }

@@ -1,42 +1,6 @@
 import IPNetwork
 import LinuxSystem
 
-/// What a host holds and what etcd says about it.
-public struct HostReport: Hashable, Sendable {
-    public let host: LabHost
-    /// `nil` when the daemon has not written one.
-    public let subnet: SubnetFile?
-    /// The public IP in the lease that etcd holds, `nil` when etcd has none or does not answer.
-    public let leasedIP: String?
-    /// The VTEP MAC in that lease.
-    public let leasedMAC: String?
-    public let state: HostState
-    public let daemonRuns: Bool
-}
-
-/// The result of pings between all containers.
-public struct PingMatrix: Hashable, Sendable {
-    /// `c1.h1` and so on.
-    public let names: [String]
-    /// By source and destination; `nil` from a container to itself.
-    public let tallies: [[EchoProbe.Tally?]]
-
-    public var isComplete: Bool { tallies.joined().allSatisfy { $0.map { $0.lost == 0 } ?? true } }
-}
-
-/// TCP between two containers.
-public struct ThroughputReport: Hashable, Sendable {
-    public let source: String
-    public let destination: String
-    public let outcome: Outcome
-
-    public enum Outcome: Hashable, Sendable {
-        case bitsPerSecond(Double)
-        /// Not measured, and why.
-        case none(String)
-    }
-}
-
 extension Lab {
     /// The state of each host.
     public func hostReports() async throws -> [HostReport] {

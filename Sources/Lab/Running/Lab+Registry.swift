@@ -79,6 +79,7 @@ extension Lab {
         try await Tool.attempt(
             Tool.inside(
                 plan.switchNamespace,
-                ["etcdctl", "--endpoints=\(plan.etcdEndpoint)", "--dial-timeout=1s", "--command-timeout=2s"] + arguments))
+                ["etcdctl", "--endpoints=\(plan.etcdEndpoint)", "--dial-timeout=1s", "--command-timeout=2s"] + arguments
+            ))
     }
 }
