@@ -181,7 +181,8 @@ public final class FakeKernel: RouteNetlink {
                     case .dump, .answers: false
                     }
                 }
-                let refusal = fault.map { Refusal($0, "fault of the test") }
+                let refusal =
+                    fault.map { Refusal($0, "fault of the test") }
                     ?? Self.carryOut(request, &contents.state)
                 contents.journal.append(JournalEntry(request: request, code: refusal?.code))
                 if let refusal {

@@ -46,7 +46,9 @@ extension FakeState {
             }
         }
         guard let lower = settings.lower else { return 1500 }
-        guard let link = links[lower] else { throw Refusal(ENODEV, "Specified interface for tunnel endpoint communications not found") }
+        guard let link = links[lower] else {
+            throw Refusal(ENODEV, "Specified interface for tunnel endpoint communications not found")
+        }
         return link.mtu - min(link.mtu, settings.local?.isIPv6 ?? false ? 70 : 50)
     }
 

@@ -48,7 +48,9 @@ extension FakeState {
             guard isGroup, !held.contains(where: { $0.destination == entry.destination }) else { return }
             forwardingEntries[key] = held + [entry]
         } else {
-            if isGroup, case .vxlan = link.kind { throw Refusal(EOPNOTSUPP, "Cannot replace an entry with multiple remotes") }
+            if isGroup, case .vxlan = link.kind {
+                throw Refusal(EOPNOTSUPP, "Cannot replace an entry with multiple remotes")
+            }
             guard held != [entry] else { return }
             forwardingEntries[key] = [entry]
         }

@@ -18,7 +18,8 @@ import Testing
         let unreachable = Route(
             destination: try prefix("10.99.0.0/16"), path: .single(NextHop(gateway: try ip("203.0.113.1"))))
         requests[1234] = .addRoute(unreachable)
-        requests[4999] = .addRoute(Route(destination: try prefix("10.98.0.0/16"), path: .nexthopObject(id: 5, resolved: nil)))
+        requests[4999] = .addRoute(
+            Route(destination: try prefix("10.98.0.0/16"), path: .nexthopObject(id: 5, resolved: nil)))
         let failures = try host.socket.execute(requests)
         try #require(failures.map(\.position) == [1234, 4999])
         #expect(failures.map(\.code) == [ENETUNREACH, EINVAL])
@@ -48,7 +49,10 @@ import Testing
         route.otherAttributes = [Attribute(type: 99, value: [UInt8](repeating: 0, count: 70_000))]
         let failures = try host.socket.execute([.addRoute(route), .addRoute(good)])
         #expect(failures.map(\.position) == [0] && failures.first?.code == EMSGSIZE)
-        #expect(try host.socket.routes(RouteFilter(family: .v4, table: Route.mainTable)).map(\.destination) == [good.destination])
+        #expect(
+            try host.socket.routes(RouteFilter(family: .v4, table: Route.mainTable)).map(\.destination) == [
+                good.destination
+            ])
     }
 
     @Test func genericNetlink() throws {

@@ -22,7 +22,8 @@ import Testing
         let mac = try #require(MACAddress("8e:01:02:03:04:05"))
         let neighbour = Neighbour(interface: interface, address: try ip("192.0.2.9"), linkLayer: mac)
         let route = Route(
-            destination: try prefix("10.5.0.0/16"), path: .single(NextHop(gateway: try ip("192.0.2.9"), interface: interface)))
+            destination: try prefix("10.5.0.0/16"),
+            path: .single(NextHop(gateway: try ip("192.0.2.9"), interface: interface)))
         let rule = Rule(family: .v4, priority: 100, table: 1000)
         let nexthop = NexthopObject(id: 5, interface: interface, gateway: try ip("192.0.2.9"))
         let entry = ForwardingEntry(interface: interface, mac: mac, flags: .self)
@@ -33,7 +34,10 @@ import Testing
             .deleteAddress(address), .deleteLink(index: interface))
         var wanted: [(String, (NetlinkEvent) -> Bool)] = [
             ("link", { if case .linkChanged(let link) = $0 { link.name.text == "eth0" } else { false } }),
-            ("address", { if case .addressChanged(let found) = $0 { found.address == address.address } else { false } }),
+            (
+                "address",
+                { if case .addressChanged(let found) = $0 { found.address == address.address } else { false } }
+            ),
             ("neighbour", { $0 == .neighbourChanged(neighbour) }),
             ("route", { $0 == .routeChanged(route) }),
             ("rule", { if case .ruleChanged(let found) = $0 { found.priority == 100 } else { false } }),
@@ -41,10 +45,16 @@ import Testing
             ("nexthop gone", { if case .nexthopRemoved(let found) = $0 { found.id == 5 } else { false } }),
             ("rule gone", { if case .ruleRemoved(let found) = $0 { found.priority == 100 } else { false } }),
             ("route gone", { $0 == .routeRemoved(route) }),
-            ("neighbour gone", { if case .neighbourRemoved(let found) = $0 { found.address == neighbour.address } else { false } }),
+            (
+                "neighbour gone",
+                { if case .neighbourRemoved(let found) = $0 { found.address == neighbour.address } else { false } }
+            ),
             ("entry", { if case .forwardingEntryChanged(let found) = $0 { found.mac == mac } else { false } }),
             ("entry gone", { if case .forwardingEntryRemoved(let found) = $0 { found.mac == mac } else { false } }),
-            ("address gone", { if case .addressRemoved(let found) = $0 { found.address == address.address } else { false } }),
+            (
+                "address gone",
+                { if case .addressRemoved(let found) = $0 { found.address == address.address } else { false } }
+            ),
             ("link gone", { if case .linkRemoved(let link) = $0 { link.index == interface } else { false } }),
         ]
         for await event in monitor {

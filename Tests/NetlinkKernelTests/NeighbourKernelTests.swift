@@ -32,8 +32,9 @@ import Testing
         try host.apply(.deleteNeighbour(moved))
         // The kernel keeps a failed entry for as long as somebody refers to it.
         #expect(try !host.socket.neighbours().contains { $0.address == four.address && $0.state == .permanent })
-        #expect(try host.socket.execute([.deleteNeighbour(Neighbour(interface: vxlan, address: try ip("10.9.9.9")))])
-            .first?.code == ENOENT)
+        #expect(
+            try host.socket.execute([.deleteNeighbour(Neighbour(interface: vxlan, address: try ip("10.9.9.9")))])
+                .first?.code == ENOENT)
     }
 
     @Test func forwardingEntries() throws {

@@ -23,11 +23,14 @@ import Testing
             interface: interface, address: try ip("10.0.19.0"), prefixLength: 32, broadcast: IPv4Address("10.0.19.0"),
             label: "eth0:1", scope: .link, flags: .noPrefixRoute, validLifetime: 3600, preferredLifetime: 1800)
         try host.apply(.addAddress(address))
-        let found = try #require(try host.socket.addresses(interface: interface).first { $0.address == address.address })
+        let found = try #require(
+            try host.socket.addresses(interface: interface).first { $0.address == address.address })
         #expect(found.broadcast == address.broadcast && found.label == "eth0:1" && found.scope == .link)
         #expect(found.flags.contains(.noPrefixRoute) && !found.flags.contains(.permanent))
-        #expect((3590...3600).contains(found.validLifetime ?? 0) && (1790...1800).contains(found.preferredLifetime ?? 0))
-        #expect(try host.socket.addresses().contains { $0.address == IPAddress("2001:db8::1") && $0.prefixLength == 64 })
+        #expect(
+            (3590...3600).contains(found.validLifetime ?? 0) && (1790...1800).contains(found.preferredLifetime ?? 0))
+        #expect(
+            try host.socket.addresses().contains { $0.address == IPAddress("2001:db8::1") && $0.prefixLength == 64 })
         #expect(try host.socket.execute([.addAddress(address)]).first?.code == EEXIST)
         try host.apply(.replaceAddress(address), .deleteAddress(address))
         #expect(try !host.socket.addresses().contains { $0.address == address.address })
@@ -87,7 +90,10 @@ import Testing
             #expect(found == [route])
             #expect(try host.socket.execute([.addRoute(route)]).first?.code == EEXIST)
             try host.apply(.replaceRoute(route))
-            #expect(try host.socket.routes().filter { $0.destination == route.destination && $0.table == route.table } == [route])
+            #expect(
+                try host.socket.routes().filter { $0.destination == route.destination && $0.table == route.table } == [
+                    route
+                ])
         }
         for route in routes { try host.apply(.deleteRoute(route)) }
         let left = try host.socket.routes()
@@ -96,7 +102,8 @@ import Testing
 
     @Test func nexthopObjects() throws {
         let single = NexthopObject(
-            id: 17, interface: interface, gateway: try ip("10.5.34.0"), onlink: true, proto: RouteProtocol(rawValue: 84))
+            id: 17, interface: interface, gateway: try ip("10.5.34.0"), onlink: true, proto: RouteProtocol(rawValue: 84)
+        )
         let other = NexthopObject(id: 18, interface: interface, gateway: try ip("192.0.2.9"))
         let group = NexthopObject(id: 19, group: [.init(id: 17, weight: 4), .init(id: 18)])
         let drop = NexthopObject(id: 20, family: .v4, blackhole: true)
@@ -124,8 +131,11 @@ import Testing
     @Test func filters() throws {
         let mine = RouteProtocol(rawValue: 84)
         try host.apply(
-            .addRoute(Route(destination: try prefix("10.1.0.0/16"), proto: mine, path: .single(NextHop(interface: interface)))),
-            .addRoute(Route(destination: try prefix("10.2.0.0/16"), table: 77, path: .single(NextHop(interface: interface)))),
+            .addRoute(
+                Route(destination: try prefix("10.1.0.0/16"), proto: mine, path: .single(NextHop(interface: interface)))
+            ),
+            .addRoute(
+                Route(destination: try prefix("10.2.0.0/16"), table: 77, path: .single(NextHop(interface: interface)))),
             .addRoute(Route(destination: try prefix("10.3.0.0/16"), type: .blackhole, path: .none)))
         #expect(try host.socket.routes(RouteFilter(proto: mine)).map(\.destination) == [try prefix("10.1.0.0/16")])
         #expect(try host.socket.routes(RouteFilter(table: 77)).map(\.destination) == [try prefix("10.2.0.0/16")])

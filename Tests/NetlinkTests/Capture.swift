@@ -8,7 +8,9 @@ struct Capture: Sendable {
     init(_ command: String, _ hexadecimal: String) {
         self.command = command
         let digits = Array(hexadecimal.filter { !$0.isWhitespace })
-        bytes = stride(from: 0, to: digits.count - 1, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
+        bytes = stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+            UInt8(String(digits[$0...$0 + 1]), radix: 16)
+        }
     }
 }
 

@@ -36,7 +36,8 @@ import Testing
 
     @Test func anAddressBringsItsRoutes() throws {
         let routes = try kernel.routes(RouteFilter(interface: wan))
-        #expect(routes.map(\.destination) == [prefix("192.0.2.0/24"), prefix("192.0.2.1/32"), prefix("192.0.2.255/32")])
+        #expect(
+            routes.map(\.destination) == [prefix("192.0.2.0/24"), prefix("192.0.2.1/32"), prefix("192.0.2.255/32")])
         #expect(routes.map(\.type) == [.unicast, .local, .broadcast])
         #expect(try kernel.links().first { $0.index == vxlan }?.mtu == 1450)
     }

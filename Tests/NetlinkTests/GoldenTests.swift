@@ -120,7 +120,8 @@ import Testing
                 capture: .fdbAppend,
                 request: .appendForwardingEntry(
                     ForwardingEntry(
-                        interface: vx, mac: MACAddress(rawValue: 0), destination: ip("172.30.0.12"), vni: 9, port: 4789))
+                        interface: vx, mac: MACAddress(rawValue: 0), destination: ip("172.30.0.12"), vni: 9, port: 4789)
+                )
             ),
             Case(
                 capture: .nexthop,

@@ -12,26 +12,30 @@ import Testing
     /// The header of a route message: IPv4, /24.
     static let route: [UInt8] = [2, 24, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0]
 
-    @Test(arguments: [
-        ("length below the header", message(type: 24, route, length: 15)),
-        ("length of zero", message(type: 24, route, length: 0)),
-        ("length over the datagram", message(type: 24, route, length: 100)),
-        ("half a header", [UInt8](repeating: 0, count: 7)),
-        ("half a route", message(type: 24, [2, 24, 0, 0])),
-        ("attribute of length zero", message(type: 24, route + [0, 0, 1, 0])),
-        ("attribute of length 3", message(type: 24, route + [3, 0, 1, 0])),
-        ("attribute over the message", message(type: 24, route + [12, 0, 1, 0, 10, 0, 0, 0])),
-        ("half an attribute header", message(type: 24, route + [8, 0])),
-        ("address of 3 bytes", message(type: 24, route + [7, 0, 1, 0, 10, 0, 0, 0])),
-        ("address of the other family", message(type: 24, route + [20, 0, 1, 0] + [UInt8](repeating: 1, count: 16))),
-        ("prefix of 33 bits", message(type: 24, [2, 33] + route[2...] + [8, 0, 1, 0, 10, 0, 0, 0])),
-        ("length without address", message(type: 24, route)),
-        ("multipath of length zero", message(type: 24, route + [12, 0, 9, 0] + [0, 0, 0, 0, 0, 0, 0, 0])),
-        ("multipath over its end", message(type: 24, route + [12, 0, 9, 0] + [60, 0, 0, 0, 0, 0, 0, 0])),
-        ("metrics nested wrongly", message(type: 24, route + [8, 0, 8, 0, 0, 0, 0, 0])),
-        ("neighbour without address", message(type: 28, [2] + [UInt8](repeating: 0, count: 11))),
-        ("address without address", message(type: 20, [2, 24, 0, 0, 1, 0, 0, 0])),
-    ] as [(String, [UInt8])])
+    @Test(
+        arguments: [
+            ("length below the header", message(type: 24, route, length: 15)),
+            ("length of zero", message(type: 24, route, length: 0)),
+            ("length over the datagram", message(type: 24, route, length: 100)),
+            ("half a header", [UInt8](repeating: 0, count: 7)),
+            ("half a route", message(type: 24, [2, 24, 0, 0])),
+            ("attribute of length zero", message(type: 24, route + [0, 0, 1, 0])),
+            ("attribute of length 3", message(type: 24, route + [3, 0, 1, 0])),
+            ("attribute over the message", message(type: 24, route + [12, 0, 1, 0, 10, 0, 0, 0])),
+            ("half an attribute header", message(type: 24, route + [8, 0])),
+            ("address of 3 bytes", message(type: 24, route + [7, 0, 1, 0, 10, 0, 0, 0])),
+            (
+                "address of the other family",
+                message(type: 24, route + [20, 0, 1, 0] + [UInt8](repeating: 1, count: 16))
+            ),
+            ("prefix of 33 bits", message(type: 24, [2, 33] + route[2...] + [8, 0, 1, 0, 10, 0, 0, 0])),
+            ("length without address", message(type: 24, route)),
+            ("multipath of length zero", message(type: 24, route + [12, 0, 9, 0] + [0, 0, 0, 0, 0, 0, 0, 0])),
+            ("multipath over its end", message(type: 24, route + [12, 0, 9, 0] + [60, 0, 0, 0, 0, 0, 0, 0])),
+            ("metrics nested wrongly", message(type: 24, route + [8, 0, 8, 0, 0, 0, 0, 0])),
+            ("neighbour without address", message(type: 28, [2] + [UInt8](repeating: 0, count: 11))),
+            ("address without address", message(type: 20, [2, 24, 0, 0, 1, 0, 0, 0])),
+        ] as [(String, [UInt8])])
     func isRefused(_ name: String, _ bytes: [UInt8]) {
         #expect(throws: MalformedMessage.self) { try NetlinkEvent.decode(datagram: bytes) }
     }
@@ -61,7 +65,11 @@ import Testing
         var header = [UInt8](repeating: 0, count: 16)
         header[4] = 9
         let events = try NetlinkEvent.decode(
-            datagram: Self.message(type: 16, header + [8, 0, 3, 0, 0xff, 0xff, 0xff, 0] + [17, 0, 3, 0] + [UInt8](repeating: 0xff, count: 12) + [0, 0, 0, 0]))
+            datagram: Self.message(
+                type: 16,
+                header + [8, 0, 3, 0, 0xff, 0xff, 0xff, 0] + [17, 0, 3, 0] + [UInt8](repeating: 0xff, count: 12) + [
+                    0, 0, 0, 0,
+                ]))
         guard case .linkChanged(let link) = events.first else {
             Issue.record("\(events)")
             return

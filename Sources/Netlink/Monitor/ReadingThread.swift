@@ -25,10 +25,12 @@ enum ReadingThread {
         sigfillset(&everySignal)
         pthread_sigmask(SIG_SETMASK, &everySignal, &previous)
         var thread = pthread_t()
-        let code = pthread_create(&thread, &attributes, { argument in
-            if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().work.run() }
-            return nil
-        }, box.toOpaque())
+        let code = pthread_create(
+            &thread, &attributes,
+            { argument in
+                if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().work.run() }
+                return nil
+            }, box.toOpaque())
         pthread_sigmask(SIG_SETMASK, &previous, nil)
         guard code == 0 else {
             box.release()

@@ -21,9 +21,11 @@ extension NexthopObject {
             case NHA_FDB: forwardingDatabase = true
             case NHA_GROUP: group = try Member.list(value)
             case NHA_ENCAP_TYPE:
-                encapsulation = NextHop.Encapsulation(type: try value.load(), attributes: encapsulation?.attributes ?? [])
+                encapsulation = NextHop.Encapsulation(
+                    type: try value.load(), attributes: encapsulation?.attributes ?? [])
             case NHA_ENCAP:
-                encapsulation = NextHop.Encapsulation(type: encapsulation?.type ?? 0, attributes: try value.attributes())
+                encapsulation = NextHop.Encapsulation(
+                    type: encapsulation?.type ?? 0, attributes: try value.attributes())
             default: otherAttributes.append(Attribute(type, value))
             }
         }

@@ -7,7 +7,8 @@ extension Route {
         let header: rtmsg = try message.load()
         guard let family = AddressFamily(number: header.rtm_family) else { return nil }
         self.init(
-            destination: .all(family), table: UInt32(header.rtm_table), proto: RouteProtocol(rawValue: header.rtm_protocol),
+            destination: .all(family), table: UInt32(header.rtm_table),
+            proto: RouteProtocol(rawValue: header.rtm_protocol),
             scope: RouteScope(rawValue: header.rtm_scope), type: RouteType(rawValue: header.rtm_type),
             tos: header.rtm_tos, path: .none, flags: Flags(rawValue: header.rtm_flags & ~0xff))
         var destination: IPPrefix?
@@ -98,8 +99,10 @@ extension NextHop {
         switch type.number {
         case RTA_GATEWAY: gateway = try value.address(family)
         case RTA_VIA: gateway = try value.extracting(min(2, value.byteCount)..<value.byteCount).address()
-        case RTA_ENCAP_TYPE: encapsulation = Encapsulation(type: try value.load(), attributes: encapsulation?.attributes ?? [])
-        case RTA_ENCAP: encapsulation = Encapsulation(type: encapsulation?.type ?? 0, attributes: try value.attributes())
+        case RTA_ENCAP_TYPE:
+            encapsulation = Encapsulation(type: try value.load(), attributes: encapsulation?.attributes ?? [])
+        case RTA_ENCAP:
+            encapsulation = Encapsulation(type: encapsulation?.type ?? 0, attributes: try value.attributes())
         default: return false
         }
         return true

@@ -14,7 +14,8 @@ struct AttributeType {
 
 extension RawSpan {
     /// The one place where memory is reinterpreted.
-    func load<Value: WireValue & BitwiseCopyable>(_ type: Value.Type = Value.self, at offset: Int = 0) throws(MalformedMessage)
+    func load<Value: WireValue & BitwiseCopyable>(_ type: Value.Type = Value.self, at offset: Int = 0)
+        throws(MalformedMessage)
         -> Value
     {
         let size = MemoryLayout<Value>.size
@@ -25,7 +26,9 @@ extension RawSpan {
     }
 
     /// An integer in network order.
-    func bigEndian<Value: FixedWidthInteger & WireValue & BitwiseCopyable>(_ type: Value.Type = Value.self, at offset: Int = 0)
+    func bigEndian<Value: FixedWidthInteger & WireValue & BitwiseCopyable>(
+        _ type: Value.Type = Value.self, at offset: Int = 0
+    )
         throws(MalformedMessage) -> Value
     {
         Value(bigEndian: try load(type, at: offset))
