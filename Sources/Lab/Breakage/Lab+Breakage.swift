@@ -1,3 +1,4 @@
+import FoundationEssentials
 import LinuxSystem
 
 extension Lab {
@@ -78,12 +79,15 @@ extension Lab {
             announce("  … etcd is back")
         case .daemon:
             let start = ContinuousClock.now
-            let file = ProcessTable.FileID(path: directory.subnetFile(host))
+            let file = directory.subnetFile(host)
+            let text = LabDirectory.read(file)
             try await ProcessTable.end(pidFile: directory.daemonPID(host))
+            // An empty line more, which a daemon takes back once it has its lease; otherwise the state of the old daemon
+            // would pass for the new one's.
+            try Data("\(text ?? "")\n".utf8).write(to: URL(filePath: file))
             try startDaemon(host)
             return try await Poll.until(limit, every: .milliseconds(5)) {
-                // A daemon writes its subnet file anew (another inode) once it has its lease.
-                guard ProcessTable.FileID(path: directory.subnetFile(host)) != file else { return nil }
+                guard LabDirectory.read(file).map({ !$0.hasSuffix("\n\n") }) == true else { return nil }
                 let state = try await read(host)
                 // More than before is fine: a restart may repair what was broken earlier.
                 let hasAll =

@@ -48,10 +48,9 @@ struct DockerEngine: Sendable {
             return ProcessTable.running(pidFile: directory.dockerPID(host)) == nil ? false : nil
         }
         guard ready == true else {
-            let log = LabDirectory.read(directory.dockerLog(host)) ?? ""
             throw LabError(
-                "the Docker engine of \(host.name) does not start; its last words:\n"
-                    + log.split(separator: "\n").suffix(5).map { "    \($0)" }.joined(separator: "\n"),
+                "the Docker engine of \(host.name) does not start; "
+                    + LabDirectory.lastWords(directory.dockerLog(host)),
                 remedy: "Without --docker, containers are namespaces and need no engine.")
         }
         let root = "\(base)/image"

@@ -51,10 +51,8 @@ extension Lab {
             return ProcessTable.running(pidFile: etcdPIDFile) == nil ? false : nil
         }
         guard ready == true else {
-            let log = LabDirectory.read(directory.etcdLog) ?? ""
             throw LabError(
-                "etcd does not answer; its last words:\n"
-                    + log.split(separator: "\n").suffix(5).map { "    \($0)" }.joined(separator: "\n"),
+                "etcd does not answer; \(LabDirectory.lastWords(directory.etcdLog))",
                 remedy: "etcd was \(plan.etcdPath); --etcd PATH names another (3.4 or later).")
         }
     }

@@ -178,10 +178,9 @@ public actor Lab {
             return ProcessTable.running(pidFile: self.directory.daemonPID(host)) == nil ? true : nil
         }
         guard found != nil, LabDirectory.read(file) != nil else {
-            let log = LabDirectory.read(directory.daemonLog(host)) ?? ""
-            let end = log.split(separator: "\n").suffix(8).map { "    \($0)" }.joined(separator: "\n")
+            let fate = found == nil ? "took no lease within 30 s" : "ended"
             throw LabError(
-                "the daemon on \(host.name) \(found == nil ? "took no lease within 30 s" : "ended"); its last words:\n\(end)",
+                "the daemon on \(host.name) \(fate); \(LabDirectory.lastWords(directory.daemonLog(host)))",
                 remedy: "The daemon was \(plan.daemonPath); --daemon PATH names another.")
         }
         return try subnet(host)

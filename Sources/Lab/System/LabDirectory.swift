@@ -80,4 +80,11 @@ public struct LabDirectory: Hashable, Sendable {
     static func read(_ path: String) -> String? {
         FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) }
     }
+
+    /// The end of a log, to be quoted in an error.
+    static func lastWords(_ log: String) -> String {
+        let lines = (read(log) ?? "").split(separator: "\n").suffix(8)
+        return lines.isEmpty
+            ? "it said nothing" : "its last words:\n" + lines.map { "    \($0)" }.joined(separator: "\n")
+    }
 }
