@@ -1,0 +1,41 @@
+# Set WEFT_SWIFT_FLAGS for more flags to swift build and swift test.
+SWIFT ?= swift
+FLAGS ?= $(WEFT_SWIFT_FLAGS)
+
+.PHONY: lab test release bench format lint check-modules dependencies clean
+
+## Three hosts, an etcd and six containers on this machine, to look at.
+lab: dependencies
+	$(SWIFT) build $(FLAGS) --product weftd
+	$(SWIFT) build $(FLAGS) --product weft
+	.build/debug/weft lab up
+
+## All tests. Kernel tests need root and are skipped without.
+test: dependencies check-modules lint
+	$(SWIFT) build $(FLAGS) --build-tests
+	$(SWIFT) test $(FLAGS) --skip-build
+
+## build/release: weftd and weft with the Swift runtime inside, units and scripts.
+release:
+	$(SWIFT) build $(FLAGS) -c release --static-swift-stdlib --product weftd
+	$(SWIFT) build $(FLAGS) -c release --static-swift-stdlib --product weft
+	Scripts/package.sh
+
+## Side by side with a stock flanneld: FLANNELD=/path/to/flanneld make bench
+bench: release
+	Benchmarks/run.sh
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
+
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
+
+check-modules:
+	Scripts/check-modules.py
+
+dependencies:
+	@Scripts/install-dependencies.sh
+
+clean:
+	rm -rf .build build
