@@ -14,7 +14,8 @@ enum Throughput {
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 _ = try await Tool.attempt(
-                    enter(destination, ["iperf3", "--server", "--one-off", "--bind", "\(address)"]))
+                    enter(destination, ["iperf3", "--server", "--one-off", "--bind", "\(address)"]),
+                    isCancellable: true)
             }
             defer { group.cancelAll() }
             let client = enter(

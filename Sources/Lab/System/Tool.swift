@@ -23,17 +23,30 @@ enum Tool {
 
     /// Runs a program to its end; a failure of the program is not an error here.
     ///
+    /// - Parameter isCancellable: whether the program is killed when the task is cancelled, for one that runs on.
     /// - Throws: ``LabError`` when it cannot be started.
-    static func attempt(_ command: [String], input: String = "") async throws -> Outcome {
+    static func attempt(_ command: [String], input: String = "", isCancellable: Bool = false) async throws -> Outcome {
         guard let name = command.first else { throw LabError("an empty command") }
         guard let path = name.hasPrefix("/") ? name : find(name) else {
             throw LabError(
                 "\(name) is not installed", remedy: "Scripts/install-dependencies.sh installs what the lab needs.")
         }
         let environment = Environment.inherit.updating(["PATH": searchPath, "LC_ALL": "C", "ETCDCTL_API": "3"])
-        let result = try await run(
-            .path(.init(path)), arguments: Arguments(Array(command.dropFirst())), environment: environment,
-            input: .string(input), output: .string(limit: outputLimit), error: .string(limit: outputLimit))
+        let arguments = Arguments(Array(command.dropFirst()))
+        // A cancelled task does not kill a program half way: each is short, and ends in a state that can be undone.
+        let task = Task {
+            try await run(
+                .path(.init(path)), arguments: arguments, environment: environment, input: .string(input),
+                output: .string(limit: outputLimit), error: .string(limit: outputLimit))
+        }
+        let result =
+            try await isCancellable
+            ? withTaskCancellationHandler {
+                try await task.value
+            } onCancel: {
+                task.cancel()
+            } : task.value
+        if !isCancellable { try Task.checkCancellation() }
         return Outcome(
             succeeded: result.terminationStatus.isSuccess, output: result.standardOutput, errors: result.standardError)
     }
