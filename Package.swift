@@ -25,6 +25,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "Netlink", targets: ["Netlink"]),
+        .library(name: "NetlinkTesting", targets: ["NetlinkTesting"]),
         .executable(name: "weftd", targets: ["weftd"]),
         .executable(name: "weft", targets: ["weft"]),
     ],
@@ -44,8 +45,9 @@ let package = Package(
         .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "IPNetwork", swiftSettings: strict),
         .target(
-            name: "Netlink", dependencies: ["CLinux", "LinuxSystem", "IPNetwork"],
-            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+            name: "Netlink", dependencies: ["CLinux", "LinuxSystem", "IPNetwork"], swiftSettings: strict),
+        .target(
+            name: "NetlinkTesting", dependencies: ["LinuxSystem", "IPNetwork", "Netlink"], swiftSettings: strict),
         .target(name: "Leases", dependencies: ["IPNetwork"], swiftSettings: strict),
         .target(name: "KernelState", dependencies: ["IPNetwork", "LinuxSystem"], swiftSettings: strict),
         .target(
@@ -73,5 +75,25 @@ let package = Package(
         .target(name: "Lab", dependencies: [subprocess], swiftSettings: strict),
         .executableTarget(name: "weftd", dependencies: ["WeftDaemon", logging], swiftSettings: strict),
         .executableTarget(name: "weft", dependencies: ["Lab", argumentParser], swiftSettings: strict),
+
+        .testTarget(name: "IPNetworkTests", dependencies: ["IPNetwork"], exclude: ["Fixtures"], swiftSettings: strict),
+        .testTarget(
+            name: "NetlinkTests", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", "Netlink", "NetlinkTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "NetlinkKernelTests", dependencies: ["LinuxSystem", "IPNetwork", "Netlink"], swiftSettings: strict),
+        .testTarget(name: "LeasesTests", dependencies: ["Leases", "IPNetwork"], swiftSettings: strict),
+        .testTarget(
+            name: "BackendsTests", dependencies: ["Backends", "IPNetwork", "KernelState", "Leases", "LinuxSystem"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "FirewallTests", dependencies: ["Firewall", "IPNetwork", "LinuxSystem", logging], swiftSettings: strict),
+        .testTarget(
+            name: "FirewallKernelTests", dependencies: ["Firewall", "IPNetwork", "LinuxSystem", logging],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ReconcileTests",
+            dependencies: ["Reconcile", "IPNetwork", "KernelState", "LinuxSystem", "Netlink", "NetlinkTesting", logging],
+            swiftSettings: strict),
     ]
 )

@@ -48,8 +48,8 @@ public struct OverlayState: Sendable {
         peers[peer.key] = peer
         do throws(PeerRefusal) {
             let state = try backend.peerState(peer)
-            if let conflict = desired.conflict(with: state) {
-                throw PeerRefusal("another lease is in the way: \(conflict)")
+            if let overlap = desired.overlap(with: state) {
+                throw PeerRefusal("another lease is in the way: \(overlap)")
             }
             desired.merge(state)
             refusals[peer.key] = nil

@@ -33,13 +33,13 @@ public struct DesiredState: Hashable, Sendable {
         for key in other.fdb.keys { fdb[key] = nil }
     }
 
-    /// A key that both have with different values, as words; `nil` when the two can be merged without loss.
-    public func conflict(with other: DesiredState) -> String? {
-        func first<Key: Hashable & CustomStringConvertible, Value: Equatable>(
+    /// A key that both have, as words; `nil` when the two are apart, so that either can be removed without the other.
+    public func overlap(with other: DesiredState) -> String? {
+        func first<Key: Hashable & CustomStringConvertible, Value>(
             _ mine: [Key: Value], _ theirs: [Key: Value]
         ) -> String? {
             for (key, value) in theirs {
-                if let held = mine[key], held != value { return "\(key) would be \(value) and is \(held)" }
+                if let held = mine[key] { return "\(key) would be \(value) and is \(held)" }
             }
             return nil
         }

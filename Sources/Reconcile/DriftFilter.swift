@@ -42,8 +42,11 @@ struct DriftFilter {
         case .neighbourChanged(let neighbour):
             guard let name = table.names[neighbour.interface], policy.interfaces.contains(name) else { return false }
             let isPermanent = neighbour.state.contains(.permanent)
-            let wanted = state.neighbours.desired[NeighbourKey(interface: name, address: neighbour.address)]
-            return wanted == nil ? isPermanent : !isPermanent || wanted != neighbour.linkLayer
+            let key = NeighbourKey(interface: name, address: neighbour.address)
+            guard let wanted = state.neighbours.desired[key] else {
+                return isPermanent && !state.departed.contains(.neighbour(key))
+            }
+            return !isPermanent || wanted != neighbour.linkLayer
         case .neighbourRemoved(let neighbour):
             guard let name = table.names[neighbour.interface] else { return false }
             return state.neighbours.isHeldAndWanted(NeighbourKey(interface: name, address: neighbour.address))
@@ -51,8 +54,11 @@ struct DriftFilter {
             guard entry.isSelf, let name = table.names[entry.interface], policy.interfaces.contains(name) else {
                 return false
             }
-            let wanted = state.fdb.desired[FDBKey(interface: name, mac: entry.mac)]
-            return wanted == nil ? entry.state.contains(.permanent) : wanted != entry.destination
+            let key = FDBKey(interface: name, mac: entry.mac)
+            guard let wanted = state.fdb.desired[key] else {
+                return entry.state.contains(.permanent) && !state.departed.contains(.fdb(key))
+            }
+            return wanted != entry.destination
         case .forwardingEntryRemoved(let entry):
             guard entry.isSelf, let name = table.names[entry.interface] else { return false }
             return state.fdb.isHeldAndWanted(FDBKey(interface: name, mac: entry.mac))
@@ -68,9 +74,9 @@ struct DriftFilter {
         guard let key = KernelReader.key(of: route) else { return false }
         let name = KernelReader.interface(of: route, table)
         guard let wanted = state.routes.desired[key] else {
-            // Ours without being wanted: somebody put it on an interface of ours. An echo of a route that went since
-            // costs one reading.
-            return policy.ownership(of: route, on: name, isWanted: false) == .ours && state.routes.observed[key] == nil
+            // Ours without being wanted: somebody put it on an interface of ours.
+            return policy.ownership(of: route, on: name, isWanted: false) == .ours
+                && !state.departed.contains(.route(key))
         }
         return KernelReader.value(of: route, on: name) != wanted
     }

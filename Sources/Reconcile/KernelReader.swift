@@ -24,6 +24,7 @@ struct KernelReader {
     /// Dumps everything; what is not Weft's is left out.
     func readAll(into state: inout TrackedState) throws(NetlinkError) -> InterfaceTable {
         let table = try readLinks(into: &state)
+        state.departed = []
         let own = policy.interfaces.compactMap { name in table.indices[name].map { (name, $0) } }
         state.addresses.replaceObserved(try addresses(own))
         state.neighbours.replaceObserved(try neighbours(own))

@@ -118,13 +118,13 @@ public actor Reconciler {
     }
 
     private func runPasses() async {
-        // Repairs that follow on one another are a fight with somebody: each waits longer, up to half a second.
+        // Repairs that follow on one another are a fight with somebody: each waits longer, up to a quarter of a second.
         var pause = Duration.milliseconds(2)
         var lastRepair = ContinuousClock.now
         for await _ in wakeups {
             if Task.isCancelled { return }
             if mustRead && current.passes > 0 {
-                pause = lastRepair.duration(to: .now) > .seconds(5) ? .milliseconds(2) : min(pause * 2, .milliseconds(500))
+                pause = lastRepair.duration(to: .now) > .seconds(5) ? .milliseconds(2) : min(pause * 2, .milliseconds(250))
                 guard (try? await Task.sleep(for: pause)) != nil else { return }
                 lastRepair = .now
             }
@@ -232,7 +232,9 @@ public actor Reconciler {
         _ failure: RequestFailure, of step: PlannedRequest, _ report: inout PassReport, _ now: ContinuousClock.Instant
     ) {
         if step.effect == .clears, failure.isAbsence {
+            // Most likely it is gone already; what else is not as believed, a reading shows.
             state.noteDone(step.object, .clears)
+            mustRead = true
             return
         }
         if case .nexthop(let key) = step.object, step.effect == .sets { state.nexthops[key] = nil }

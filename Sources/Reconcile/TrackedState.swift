@@ -46,6 +46,9 @@ struct TrackedState {
     var nexthops: [NexthopKey: UInt32] = [:]
     /// Routes that are wanted where somebody else's is; theirs stays.
     var conflicts: [RouteKey: String] = [:]
+    /// What Weft removed since the kernel was last read: a late notification that it is there is an echo of the time
+    /// before.
+    var departed: Set<ObjectKey> = []
 
     var isSettled: Bool {
         links.pending.isEmpty && addresses.pending.isEmpty && neighbours.pending.isEmpty && fdb.pending.isEmpty
@@ -85,6 +88,7 @@ struct TrackedState {
 
     /// Notes that a request about the object was done.
     mutating func noteDone(_ object: ObjectKey, _ effect: Effect) {
+        if effect == .clears { departed.insert(object) }
         switch object {
         case .link(let name): links.setObserved(effect == .sets ? links.desired[name] : nil, for: name)
         case .address(let key): addresses.setObserved(effect == .sets ? addresses.desired[key] : nil, for: key)

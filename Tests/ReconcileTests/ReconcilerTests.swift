@@ -1,0 +1,320 @@
+import Glibc
+import IPNetwork
+import KernelState
+import LinuxSystem
+import Logging
+import Netlink
+import NetlinkTesting
+import Synchronization
+import Testing
+
+@testable import Reconcile
+
+/// Interface settings in memory.
+final class FakeSettings: InterfaceSettings {
+    let accepting = Mutex<Set<InterfaceName>>([])
+
+    func acceptsRouterAdvertisements(_ interface: InterfaceName) -> Bool? { accepting.withLock { $0.contains(interface) } }
+
+    func setAcceptsRouterAdvertisements(_ accepts: Bool, _ interface: InterfaceName) throws(SystemCallError) {
+        accepting.withLock { accepting in
+            if accepts { accepting.insert(interface) } else { accepting.remove(interface) }
+        }
+    }
+}
+
+/// A fake kernel with an uplink, and a reconciler over it.
+struct Bench {
+    static let overlay = InterfaceName("flannel.1")!
+    static let uplinkName = InterfaceName("eth0")!
+    static let policy = OwnershipPolicy(interfaces: [overlay], networks: [IPPrefix("10.5.0.0/16")!])
+
+    let kernel = FakeKernel()
+    let uplink: Int32
+    let reconciler: Reconciler
+
+    init() throws {
+        uplink = try #require(
+            kernel.makeLink(NewLink(name: Self.uplinkName, kind: .veth(peer: nil), mtu: 1500, isUp: true)))
+        kernel.change(.addAddress(Address(interface: uplink, address: IPAddress("172.30.0.11")!, prefixLength: 24)))
+        reconciler = Reconciler(
+            kernel: kernel, settings: FakeSettings(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    static func desired(peers: Range<Int>, mtu: UInt32 = 1450, port: UInt16 = 8472) -> DesiredState {
+        var state = DesiredState()
+        state.links[overlay] = LinkSpec(
+            name: overlay,
+            kind: .vxlan(VXLANSpec(vni: 1, port: port, local: IPAddress("172.30.0.11")!, lower: uplinkName)), mtu: mtu,
+            mac: MACAddress("ee:04:0a:05:13:00")!)
+        state.addresses.insert(
+            AddressKey(interface: overlay, address: IPAddress("10.5.19.0")!, prefixLength: 32))
+        for number in peers { state.merge(peer(number)) }
+        return state
+    }
+
+    static func peer(_ number: Int, host: Int? = nil) -> DesiredState {
+        var state = DesiredState()
+        let gateway = IPAddress.v4(IPv4Address(rawValue: 0x0a05_0000 + UInt32(number) << 8))
+        let mac = MACAddress(rawValue: 0x0200_0000_0000 + UInt64(host ?? number))
+        let remote = IPAddress.v4(IPv4Address(rawValue: 0xac1e_0000 + UInt32(host ?? number)))
+        state.routes[RouteKey(destination: IPPrefix(gateway, length: 24)!)] = RouteSpec(
+            interface: overlay, gateway: gateway, onlink: true)
+        state.neighbours[NeighbourKey(interface: overlay, address: gateway)] = mac
+        state.fdb[FDBKey(interface: overlay, mac: mac)] = remote
+        return state
+    }
+
+    /// What the kernel holds of ours, read without the reconciler.
+    func observed() throws -> DesiredState {
+        var state = TrackedState()
+        let reader = KernelReader(kernel: kernel, policy: Self.policy, settings: FakeSettings())
+        _ = try reader.readAll(into: &state)
+        var result = DesiredState()
+        for case (let name, .known(let spec, isUp: true)) in state.links.observed { result.links[name] = spec }
+        result.addresses = Set(state.addresses.observed.keys)
+        result.routes = state.routes.observed.filter(\.value.isMarked).mapValues(\.spec)
+        #expect(result.routes.count == state.routes.observed.count, "every route carries the protocol number")
+        result.neighbours = state.neighbours.observed
+        result.fdb = state.fdb.observed
+        return result
+    }
+
+    /// Runs passes until all is settled, as the daemon's loop would.
+    func settle(_ limit: Int = 12) async throws {
+        for _ in 0..<limit {
+            await reconciler.reconcile()
+            if await reconciler.status.isSettled { return }
+            await reconciler.audit()
+            try await Task.sleep(for: .milliseconds(1))
+        }
+    }
+
+    var overlayIndex: Int32? { get throws { try kernel.links().first { $0.name == Self.overlay }?.index } }
+}
+
+@Suite struct ReconcilerTests {
+    /// What somebody does to a settled kernel.
+    enum Scenario: String, CaseIterable, Sendable {
+        case fromNothing, linkDeleted, linkDown, macChanged, mtuChanged, addressRemoved, extraAddress, routesFlushed
+        case routeReplaced, strayRoute, neighbourLost, fdbFlushed, uplinkFlapped, peersChanged, portChanged, alienDevice
+    }
+
+    func arrange(_ scenario: Scenario, _ bench: Bench) async throws -> DesiredState {
+        let settled = Bench.desired(peers: 1..<6)
+        let kernel = bench.kernel
+        if scenario == .alienDevice { _ = kernel.makeLink(NewLink(name: Bench.overlay, kind: .veth(peer: nil))) }
+        if scenario != .fromNothing && scenario != .alienDevice {
+            await bench.reconciler.setDesired(settled, policy: Bench.policy)
+            try await bench.settle()
+        }
+        let index = try bench.overlayIndex ?? 0
+        switch scenario {
+        case .fromNothing, .alienDevice: break
+        case .linkDeleted: kernel.change(.deleteLink(index: index))
+        case .linkDown: kernel.change(.changeLink(LinkChange(index: index, isUp: false)))
+        case .macChanged:
+            kernel.change(.changeLink(LinkChange(index: index, hardwareAddress: MACAddress("02:00:00:00:00:99")!)))
+        case .mtuChanged: kernel.change(.changeLink(LinkChange(index: index, mtu: 1280)))
+        case .addressRemoved:
+            kernel.change(.deleteAddress(Address(interface: index, address: IPAddress("10.5.19.0")!, prefixLength: 32)))
+        case .extraAddress:
+            kernel.change(.addAddress(Address(interface: index, address: IPAddress("192.0.2.1")!, prefixLength: 32)))
+        case .routesFlushed:
+            for route in try kernel.routes(RouteFilter(interface: index)) { kernel.change(.deleteRoute(route)) }
+        case .routeReplaced:
+            let gateway = NextHop(gateway: IPAddress("172.30.0.99")!, interface: bench.uplink)
+            kernel.change(.replaceRoute(Route(destination: IPPrefix("10.5.3.0/24")!, path: .single(gateway))))
+        case .strayRoute:
+            kernel.change(
+                .addRoute(
+                    Route(destination: IPPrefix("198.51.100.0/24")!, path: .single(NextHop(interface: index)))))
+        case .neighbourLost:
+            kernel.change(.deleteNeighbour(Neighbour(interface: index, address: IPAddress("10.5.2.0")!)))
+        case .fdbFlushed:
+            for entry in try kernel.forwardingEntries(interface: index) { kernel.change(.deleteForwardingEntry(entry)) }
+        case .uplinkFlapped:
+            kernel.change(.changeLink(LinkChange(index: bench.uplink, isUp: false)))
+            kernel.change(.changeLink(LinkChange(index: bench.uplink, isUp: true)))
+        case .peersChanged:
+            await bench.reconciler.update(DesiredChange(removed: Bench.peer(1), added: Bench.peer(9)))
+            var desired = settled
+            desired.apply(DesiredChange(removed: Bench.peer(1), added: Bench.peer(9)))
+            return desired
+        case .portChanged:
+            let desired = Bench.desired(peers: 1..<6, port: 4789)
+            await bench.reconciler.setDesired(desired, policy: Bench.policy)
+            return desired
+        }
+        if scenario == .fromNothing || scenario == .alienDevice {
+            await bench.reconciler.setDesired(settled, policy: Bench.policy)
+        }
+        return settled
+    }
+
+    @Test(arguments: Scenario.allCases) func heals(_ scenario: Scenario) async throws {
+        let bench = try Bench()
+        let desired = try await arrange(scenario, bench)
+        await bench.reconciler.audit()
+        try await bench.settle(1)
+        #expect(try bench.observed() == desired, "in one pass")
+        #expect(await bench.reconciler.status.isSettled)
+        let before = bench.kernel.journal.count
+        await bench.reconciler.audit()
+        try await bench.settle()
+        #expect(bench.kernel.journal.count == before, "a second pass has nothing to do")
+    }
+
+    /// Every scenario under every single fault: each request refused once, each dump failed or interrupted once, the
+    /// answers of each batch lost, and the overlay's interface deleted between reading and writing.
+    @Test(arguments: Scenario.allCases) func healsUnderEverySingleFault(_ scenario: Scenario) async throws {
+        var plans: [FaultPlan] = [FaultPlan([.init(.answers, code: 0)])]
+        for number in 0..<24 {
+            for code in [ENODEV, ENOBUFS, EBUSY] { plans.append(FaultPlan([.init(.request(number), code: code)])) }
+        }
+        for table in FaultPlan.Table.allCases {
+            for code in [EINTR, ENOBUFS] { plans.append(FaultPlan([.init(.dump(table), code: code)])) }
+        }
+        plans.append(
+            FaultPlan(beforeNextBatch: { kernel in
+                guard let link = try? kernel.links().first(where: { $0.name == Bench.overlay }) else { return }
+                kernel.change(.deleteLink(index: link.index))
+            }))
+        for (number, plan) in plans.enumerated() {
+            let bench = try Bench()
+            let desired = try await arrange(scenario, bench)
+            bench.kernel.plan = plan
+            await bench.reconciler.audit()
+            try await bench.settle()
+            bench.kernel.plan = .none
+            #expect(try bench.observed() == desired, "plan \(number)")
+            #expect(await bench.reconciler.status.isSettled, "plan \(number)")
+        }
+    }
+
+    @Test func aPeerThatMovesHostCostsTwoRequests() async throws {
+        let bench = try Bench()
+        await bench.reconciler.setDesired(Bench.desired(peers: 1..<6), policy: Bench.policy)
+        try await bench.settle()
+        bench.kernel.clearJournal()
+        let index = try #require(try bench.overlayIndex)
+        // The MAC stays, as it is derived from the subnet: one FDB entry changes.
+        var moved = Bench.peer(3)
+        moved.fdb = moved.fdb.mapValues { _ in IPAddress("172.30.0.77")! }
+        await bench.reconciler.update(DesiredChange(removed: Bench.peer(3), added: moved))
+        try await bench.settle(1)
+        #expect(bench.kernel.journal.map(\.request.description) == ["replace forwarding entry 02:00:00:00:00:03 dev \(index) dst 172.30.0.77"])
+        bench.kernel.clearJournal()
+        await bench.reconciler.update(DesiredChange(removed: moved, added: Bench.peer(3, host: 88)))
+        try await bench.settle(1)
+        #expect(
+            bench.kernel.journal.map(\.request.description) == [
+                "replace neighbour 10.5.3.0 dev \(index) lladdr 02:00:00:00:00:58",
+                "replace forwarding entry 02:00:00:00:00:58 dev \(index) dst 172.30.0.88",
+                "delete forwarding entry 02:00:00:00:00:03 dev \(index) dst 172.30.0.77",
+            ])
+    }
+
+    @Test func foreignStateIsNotTouched() async throws {
+        let bench = try Bench()
+        let hop = RoutePath.single(NextHop(gateway: IPAddress("172.30.0.99")!, interface: bench.uplink))
+        let foreign = [
+            Route(destination: IPPrefix("10.5.3.0/24")!, proto: .static, path: hop),
+            Route(destination: IPPrefix("10.5.99.0/24")!, proto: .boot, path: hop),
+            Route(destination: IPPrefix("10.99.0.0/24")!, proto: OwnershipPolicy.routeProtocol, path: hop),
+            Route(destination: IPPrefix("10.5.4.0/24")!, table: 100, proto: .boot, path: hop),
+        ]
+        for route in foreign { #expect(bench.kernel.change(.addRoute(route)).isEmpty) }
+        let before = try bench.kernel.routes().filter { $0.proto != .kernel }
+        await bench.reconciler.setDesired(Bench.desired(peers: 1..<6), policy: Bench.policy)
+        try await bench.settle()
+        let after = try bench.kernel.routes()
+        for route in before { #expect(after.contains(route), "\(route) is untouched") }
+        #expect(await bench.reconciler.status.conflicts.keys.sorted() == ["10.5.3.0/24"])
+        #expect(await bench.reconciler.status.isSettled, "one conflict does not unsettle the rest")
+        // When the foreign route goes, ours is put.
+        bench.kernel.change(.deleteRoute(foreign[0]))
+        await bench.reconciler.note(.routeRemoved(foreign[0]))
+        try await bench.settle(1)
+        #expect(await bench.reconciler.status.conflicts.isEmpty)
+        #expect(try bench.observed() == Bench.desired(peers: 1..<6))
+    }
+
+    @Test func stockRoutesAreAdoptedAndLeftoversRemoved() async throws {
+        let bench = try Bench()
+        await bench.reconciler.setDesired(Bench.desired(peers: 1..<2), policy: Bench.policy)
+        try await bench.settle()
+        let index = try #require(try bench.overlayIndex)
+        // What a stock flanneld leaves: routes with protocol boot; peer 2 has a lease, 200 has none any more.
+        for number in [2, 200] {
+            let gateway = IPAddress.v4(IPv4Address(10, 5, UInt8(number), 0))
+            bench.kernel.change(
+                .addRoute(
+                    Route(
+                        destination: IPPrefix(gateway, length: 24)!,
+                        path: .single(NextHop(gateway: gateway, interface: index, onlink: true)))))
+        }
+        await bench.reconciler.setDesired(Bench.desired(peers: 1..<3), policy: Bench.policy)
+        bench.kernel.clearJournal()
+        try await bench.settle(1)
+        #expect(try bench.observed() == Bench.desired(peers: 1..<3))
+        #expect(
+            bench.kernel.journal.contains { if case .replaceRoute = $0.request { true } else { false } },
+            "the adopted route is replaced in place, never removed first")
+    }
+
+    @Test func manyRoutesUseNexthopObjects() async throws {
+        let bench = try Bench()
+        let many = 1..<(Planner.nexthopObjectThreshold + 2)
+        var desired = Bench.desired(peers: 1..<6)
+        await bench.reconciler.setDesired(desired, policy: Bench.policy)
+        try await bench.settle(1)
+        #expect(try bench.kernel.nexthops().isEmpty)
+        desired = Bench.desired(peers: many)
+        await bench.reconciler.setDesired(desired, policy: Bench.policy)
+        try await bench.settle(1)
+        #expect(try bench.observed() == desired)
+        #expect(try bench.kernel.nexthops().count == many.count - 5, "routes that were there stay as they are")
+        await bench.reconciler.update(DesiredChange(removed: Bench.peer(1_000)))
+        try await bench.settle(1)
+        #expect(try bench.kernel.nexthops().count == many.count - 6, "with the route goes its object")
+        // A flush of the routes and of the objects heals.
+        let index = try #require(try bench.overlayIndex)
+        bench.kernel.change(.changeLink(LinkChange(index: index, isUp: false)))
+        await bench.reconciler.audit()
+        try await bench.settle(2)
+        desired.removeKeys(of: Bench.peer(1_000))
+        #expect(try bench.observed() == desired)
+    }
+
+    /// Own requests come back as notifications; they must not cause passes.
+    @Test func echoesAreQuiet() async throws {
+        let bench = try Bench()
+        let events = bench.kernel.events()
+        await bench.reconciler.setDesired(Bench.desired(peers: 1..<6), policy: Bench.policy)
+        try await bench.settle()
+        await bench.reconciler.update(DesiredChange(removed: Bench.peer(1), added: Bench.peer(7)))
+        try await bench.settle()
+        bench.kernel.finishEvents()
+        for await event in events { await bench.reconciler.note(event) }
+        let report = await bench.reconciler.reconcile()
+        #expect(!report.didRead, "nothing called for reading the kernel again")
+    }
+
+    /// Each of others' changes is noticed by its notification alone.
+    @Test(arguments: Scenario.allCases.filter {
+        ![.fromNothing, .peersChanged, .portChanged, .alienDevice, .uplinkFlapped].contains($0)
+    }) func driftIsNoticed(_ scenario: Scenario) async throws {
+        let bench = try Bench()
+        let settled = Bench.desired(peers: 1..<6)
+        await bench.reconciler.setDesired(settled, policy: Bench.policy)
+        try await bench.settle()
+        let events = bench.kernel.events()
+        _ = try await arrange(scenario, bench)
+        bench.kernel.finishEvents()
+        for await event in events { await bench.reconciler.note(event) }
+        let report = await bench.reconciler.reconcile()
+        #expect(report.didRead)
+        #expect(try bench.observed() == settled)
+    }
+}
