@@ -59,7 +59,9 @@ let package = Package(
             name: "Reconcile", dependencies: ["IPNetwork", "LinuxSystem", "Netlink", "KernelState", logging],
             swiftSettings: strict),
         // Generated code: its warnings are not ours.
-        .target(name: "EtcdAPI", dependencies: [grpcCore, grpcProtobuf, swiftProtobuf], swiftSettings: [.swiftLanguageMode(.v6)]),
+        .target(
+            name: "EtcdAPI", dependencies: [grpcCore, grpcProtobuf, swiftProtobuf],
+            swiftSettings: [.swiftLanguageMode(.v6)]),
         .target(
             name: "EtcdRegistry",
             dependencies: ["IPNetwork", "Leases", "EtcdAPI", grpcCore, grpcTransport, logging],
@@ -68,13 +70,14 @@ let package = Package(
         .target(
             name: "WeftDaemon",
             dependencies: [
-                "CLinux", "LinuxSystem", "IPNetwork", "Netlink", "Leases", "KernelState", "Backends", "Firewall", "Reconcile",
+                "CLinux", "LinuxSystem", "IPNetwork", "Netlink", "Leases", "KernelState", "Backends", "Firewall",
+                "Reconcile",
                 "EtcdRegistry", "Operations", lifecycle, logging, nioCore, nioHTTP1, nioPosix,
             ],
             swiftSettings: strict),
-        .target(name: "Lab", dependencies: [subprocess], swiftSettings: strict),
+        .target(name: "Lab", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", subprocess], swiftSettings: strict),
         .executableTarget(name: "weftd", dependencies: ["WeftDaemon", logging], swiftSettings: strict),
-        .executableTarget(name: "weft", dependencies: ["Lab", argumentParser], swiftSettings: strict),
+        .executableTarget(name: "weft", dependencies: ["LinuxSystem", "Lab", argumentParser], swiftSettings: strict),
 
         .testTarget(name: "IPNetworkTests", dependencies: ["IPNetwork"], exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(
@@ -87,13 +90,17 @@ let package = Package(
             name: "BackendsTests", dependencies: ["Backends", "IPNetwork", "KernelState", "Leases", "LinuxSystem"],
             swiftSettings: strict),
         .testTarget(
-            name: "FirewallTests", dependencies: ["Firewall", "IPNetwork", "LinuxSystem", logging], swiftSettings: strict),
+            name: "FirewallTests", dependencies: ["Firewall", "IPNetwork", "LinuxSystem", logging],
+            swiftSettings: strict),
         .testTarget(
             name: "FirewallKernelTests", dependencies: ["Firewall", "IPNetwork", "LinuxSystem", logging],
             swiftSettings: strict),
         .testTarget(
             name: "ReconcileTests",
-            dependencies: ["Reconcile", "IPNetwork", "KernelState", "LinuxSystem", "Netlink", "NetlinkTesting", logging],
+            dependencies: [
+                "Reconcile", "IPNetwork", "KernelState", "LinuxSystem", "Netlink", "NetlinkTesting", logging,
+            ],
             swiftSettings: strict),
+        .testTarget(name: "LabTests", dependencies: ["IPNetwork", "Lab"], swiftSettings: strict),
     ]
 )
