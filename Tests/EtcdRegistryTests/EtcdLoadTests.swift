@@ -48,7 +48,9 @@ extension EtcdTests {
         @Test func aThousandChangesEndInTheExactState() async throws {
             let server = try await SharedEtcd.server()
             let prefix = uniquePrefix()
-            try server.control("put", "\(prefix)/config", #"{"Network":"10.0.0.0/8","SubnetMin":"10.200.0.0","Backend":{"Type":"vxlan"}}"#)
+            try server.control(
+                "put", "\(prefix)/config",
+                #"{"Network":"10.0.0.0/8","SubnetMin":"10.200.0.0","Backend":{"Type":"vxlan"}}"#)
             let host = RunningRegistry(try v3Store(server, prefix: prefix), publicIP: IPv4Address(172, 31, 0, 1))
             try await host.acquired()
             let writer = try v3Store(server, prefix: prefix)
@@ -92,7 +94,9 @@ extension EtcdTests {
         @Test func tenThousandLeases() async throws {
             let server = try await SharedEtcd.server()
             let prefix = uniquePrefix()
-            try server.control("put", "\(prefix)/config", #"{"Network":"10.0.0.0/8","SubnetMin":"10.200.0.0","Backend":{"Type":"vxlan"}}"#)
+            try server.control(
+                "put", "\(prefix)/config",
+                #"{"Network":"10.0.0.0/8","SubnetMin":"10.200.0.0","Backend":{"Type":"vxlan"}}"#)
             try putAll(
                 server,
                 (0..<10_000).map { ("\(prefix)/subnets/10.\(1 + $0 / 256).\($0 % 256).0-24", leaseValue($0 + 256)) })

@@ -33,7 +33,10 @@ extension EtcdLeaseRegistry {
         let snapshot = try await session.snapshot()
         await prepared
         readConfig(snapshot.config)
-        guard let config else { return snapshot.revision }
+        guard let config else {
+            await session.discardPrepared()
+            return snapshot.revision
+        }
         if leases == nil {
             var set = LeaseSet(config: config.value)
             _ = set.setOwn(key: own?.key, publicIP: claim.publicIP, publicIPv6: claim.publicIPv6)

@@ -37,6 +37,8 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
     var isStarted = false
     var publishedRejections: [LeaseRejection] = []
     private var condition: RegistryCondition?
+    /// The log's last word is that the registry is unavailable.
+    private var saysUnavailable = false
     var repeated = RepeatedLog()
     private var failover: EndpointFailover
     /// Sessions in a row that got as far as a list and ended soon after it.
@@ -63,7 +65,7 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
                     try await self.follow(session)
                 }
             } catch let error as StoreError {
-                guard error.kind != .cancelled, !Task.isCancelled else { throw CancellationError() }
+                try Task.checkCancellation()
                 try await clock.sleep(for: waitAfter(error))
             }
         }
@@ -108,13 +110,14 @@ extension EtcdLeaseRegistry {
         switch new {
         case .unavailable(let cause):
             if repeated.isDue(cause, at: clock.now) {
+                saysUnavailable = true
                 logger.warning("registry unavailable, the data plane stays as it is", metadata: ["cause": "\(cause)"])
             }
         case .connected:
-            if isNew, condition != nil {
+            if saysUnavailable {
                 logger.notice("registry connected", metadata: ["endpoint": "\(store.endpoints[failover.current])"])
             }
-            repeated.reset()
+            saysUnavailable = false
         }
         guard isNew else { return }
         condition = new

@@ -65,6 +65,4 @@ struct RepeatedLog {
         at = now
         return true
     }
-
-    mutating func reset() { text = nil }
 }

@@ -51,8 +51,14 @@ public final class V3SubnetStore: SubnetStore {
         let connections = Task { try? await client.runConnections() }
         defer { connections.cancel() }
         let session = V3Session(store: self, endpoint: endpoint, client: client)
-        try await session.logIn()
-        try await body(session)
+        // A request that waits for a connection, in the middle of a TLS handshake for example, may not heed cancellation by
+        // itself; the end of its connection it does.
+        try await withTaskCancellationHandler {
+            try await session.logIn()
+            try await body(session)
+        } onCancel: {
+            connections.cancel()
+        }
     }
 
     private func makeTransport(_ endpoint: EtcdEndpoint) throws -> HTTP2ClientTransport.Posix {
@@ -63,8 +69,6 @@ public final class V3SubnetStore: SubnetStore {
                 // etcd drops clients that ping more often than every 5 s.
                 $0.connection.keepalive = .init(time: .seconds(6), timeout: .seconds(3), allowWithoutCalls: true)
                 $0.connection.maxIdleTime = nil
-                // Requests are few and waited for: sending them at once saves a tenth of a millisecond each.
-                $0.connection.flushCoalescing = nil
                 // The connection is made anew from outside, at the next endpoint.
                 $0.backoff = .init(initial: .seconds(1), max: .seconds(5), multiplier: 1.6, jitter: 0.2)
             },
