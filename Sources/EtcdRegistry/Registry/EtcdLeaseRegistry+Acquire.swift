@@ -57,7 +57,8 @@ extension EtcdLeaseRegistry {
         }
     }
 
-    /// Takes over a lease with this host's PublicIP, written again only if what it says is not what this host would say.
+    /// Takes over a lease with this host's PublicIP, written again only if what it says is not what this host would
+    /// say.
     ///
     /// - Returns: Whether it is held now.
     private func adopt(

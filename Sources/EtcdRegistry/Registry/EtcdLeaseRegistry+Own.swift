@@ -19,8 +19,8 @@ extension EtcdLeaseRegistry {
         if own == nil, relistReason == nil { try await acquire(session) }
     }
 
-    /// A restored or restarted registry may count the time to live from another start, so that a lease is renewed after a
-    /// reconnect; not by every host at once.
+    /// A restored or restarted registry may count the time to live from another start, so that a lease is renewed
+    /// after a reconnect; not by every host at once.
     private func renewSoon() {
         guard let renewAt = own?.renewAt else { return }
         own?.renewAt = min(renewAt, clock.now + .seconds(60) * Double.random(in: 0.1...1))

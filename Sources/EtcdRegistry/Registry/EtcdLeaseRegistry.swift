@@ -6,8 +6,8 @@ import Logging
 ///
 /// One task does everything in order: it starts a session at an endpoint, lists, gets or checks this host's lease, and
 /// follows the changes after the list. Whatever goes wrong ends in a new list, of which the difference to what was
-/// known is published: nothing is missed and nothing is applied twice. What arrives meanwhile (changes, deadlines, a new
-/// public address) waits in one queue, so that no two things happen to the lease at a time.
+/// known is published: nothing is missed and nothing is applied twice. What arrives meanwhile (changes, deadlines, a
+/// new public address) waits in one queue, so that no two things happen to the lease at a time.
 public actor EtcdLeaseRegistry: LeaseRegistry {
     let store: any SubnetStore
     /// How long before its end a lease is renewed.

@@ -18,7 +18,8 @@ public protocol SubnetStore: Sendable {
     func withSession(endpoint: Int, _ body: @Sendable (any SubnetSession) async throws -> Void) async throws
 }
 
-/// A connection to the registry. After an error of kind `unavailable`, `timedOut` or `noLeader` a caller starts another.
+/// A connection to the registry. After an error of kind `unavailable`, `timedOut` or `noLeader` a caller starts
+/// another.
 public protocol SubnetSession: Sendable {
     /// Config and leases, all at one revision.
     func snapshot() async throws(StoreError) -> SubnetSnapshot
@@ -45,8 +46,8 @@ public protocol SubnetSession: Sendable {
     /// - Returns: Whether it is gone; `false` when it was written since.
     func delete(_ record: LeaseRecord) async throws(StoreError) -> Bool
 
-    /// Starts a lease's time to live afresh if it is still as in `record`, without a change that watchers see, unless its
-    /// time to live is another one than the registry's.
+    /// Starts a lease's time to live afresh if it is still as in `record`, without a change that watchers see, unless
+    /// its time to live is another one than the registry's.
     func renew(_ record: LeaseRecord) async throws(StoreError) -> RenewOutcome
 }
 

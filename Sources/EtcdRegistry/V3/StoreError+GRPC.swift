@@ -43,8 +43,8 @@ extension StoreError {
         case .permissionDenied:
             self.init(
                 .permissionDenied,
-                cause:
-                    "\(what)user \(user ?? "of the certificate") may not \(subject.writes ? "write" : "read") \(subject.key)",
+                cause: "\(what)user \(user ?? "of the certificate") may not "
+                    + "\(subject.writes ? "write" : "read") \(subject.key)",
                 remedy: "give a role of the user the right with: etcdctl role grant-permission ROLE --prefix=true "
                     + "readwrite \(subject.prefix)")
         case .deadlineExceeded:

@@ -41,8 +41,8 @@ final class V3Session: SubnetSession {
         return options
     }
 
-    /// Runs a request; with a user, logs in again once when the token is no longer good (etcd forgets it after five idle
-    /// minutes or a restart).
+    /// Runs a request; with a user, logs in again once when the token is no longer good (etcd forgets it after five
+    /// idle minutes or a restart).
     ///
     /// - Parameter subject: what is done and to which key, for the error.
     func call<Answer: Sendable>(

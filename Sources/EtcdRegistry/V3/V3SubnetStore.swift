@@ -46,13 +46,13 @@ public final class V3SubnetStore: SubnetStore {
                 remedy: "check that etcd-cafile, etcd-certfile and etcd-keyfile hold PEM and belong together")
         }
         let client = GRPCClient(transport: transport)
-        // Not a child task: a connection attempt in a black hole ends only by its own timeout, and stopping must not wait
-        // for it.
+        // Not a child task: a connection attempt in a black hole ends only by its own timeout, and stopping must not
+        // wait for it.
         let connections = Task { try? await client.runConnections() }
         defer { connections.cancel() }
         let session = V3Session(store: self, endpoint: endpoint, client: client)
-        // A request that waits for a connection, in the middle of a TLS handshake for example, may not heed cancellation by
-        // itself; the end of its connection it does.
+        // A request that waits for a connection, in the middle of a TLS handshake for example, may not heed
+        // cancellation by itself; the end of its connection it does.
         try await withTaskCancellationHandler {
             try await session.logIn()
             try await body(session)
