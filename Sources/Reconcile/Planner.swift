@@ -73,7 +73,12 @@ struct Planner {
             ]
         }
         var change = LinkChange(index: index)
-        if held.kind != spec.kind { change.kind = kind(of: spec) }
+        if held.kind != spec.kind, case .vxlan(var settings)? = kind(of: spec) {
+            // The kernel refuses these two on a living interface, even when they say what it has (vxlan_nl2conf).
+            settings.port = 0
+            settings.gbp = false
+            change.kind = .vxlan(settings)
+        }
         if held.mtu != spec.mtu { change.mtu = spec.mtu }
         if held.mac != spec.mac { change.hardwareAddress = spec.mac }
         if !isUp { change.isUp = true }
