@@ -76,7 +76,14 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(name: "Lab", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", subprocess], swiftSettings: strict),
-        .executableTarget(name: "weftd", dependencies: ["WeftDaemon", logging], swiftSettings: strict),
+        .executableTarget(
+            name: "weftd", dependencies: ["LinuxSystem", "WeftDaemon", logging], swiftSettings: strict,
+            // The static runtime's arguments export every symbol, which keeps all code in the binary alive.
+            linkerSettings: [
+                .unsafeFlags(
+                    ["-use-ld=lld", "-Xlinker", "--no-export-dynamic", "-Xlinker", "--icf=safe"],
+                    .when(platforms: [.linux], configuration: .release))
+            ]),
         .executableTarget(name: "weft", dependencies: ["LinuxSystem", "Lab", argumentParser], swiftSettings: strict),
 
         .testTarget(name: "IPNetworkTests", dependencies: ["IPNetwork"], exclude: ["Fixtures"], swiftSettings: strict),

@@ -53,7 +53,8 @@ public enum BackendCatalogue {
         case HostGatewayBackend.type: return try HostGatewayBackend(config: config, host: host)
         default:
             throw BackendError(
-                "Backend.Type is \"\(config.backendType)\"; this version has: \(VXLANBackend.type), \(HostGatewayBackend.type)")
+                "Backend.Type is \"\(config.backendType)\"; this version has: \(VXLANBackend.type), \(HostGatewayBackend.type)"
+            )
         }
     }
 }
@@ -70,7 +71,8 @@ extension Backend {
         guard peer.attributes.backendType.lowercased() == Self.type else {
             let theirs = peer.attributes.backendType.isEmpty ? "none" : peer.attributes.backendType
             throw PeerRefusal(
-                "the host uses backend \(theirs), this one \(Self.type): restart its daemon so that it reads the config again")
+                "the host uses backend \(theirs), this one \(Self.type): restart its daemon so that it reads the config again"
+            )
         }
     }
 }

@@ -1,62 +1,73 @@
+import IPNetwork
 import KernelState
 import Leases
 
-/// The desired state of the whole overlay on this host, kept up to date lease by lease: a change of one peer costs the
-/// work for one peer. Pure: the state depends on the backend, the own lease and the set of peers alone.
+/// Which peers of the overlay this host serves, kept up to date lease by lease: a change of one peer costs the work for
+/// one peer. Pure: what is desired depends on the backend, the own lease and the set of peers alone.
 public struct OverlayState: Sendable {
-    public private(set) var desired: DesiredState
     /// Peers that are not served, and why.
     public private(set) var refusals: [SubnetKey: PeerRefusal] = [:]
+    /// Every peer's lease, also of those that are not served.
+    public private(set) var peers: [SubnetKey: Lease] = [:]
 
     private let backend: any Backend
-    private var peers: [SubnetKey: Lease] = [:]
+    private let host: DesiredState
+    /// The VTEPs in use, our own among them: two peers differ in all else, since their subnets do.
+    private var vteps: Set<FDBKey>
 
-    public init(backend: any Backend, lease: Lease, peers: some Sequence<Lease> = []) {
+    public init(backend: any Backend, lease: Lease) {
         self.backend = backend
-        desired = backend.hostState(lease: lease)
-        for peer in peers.sorted(by: Self.older) { _ = add(peer) }
+        host = backend.hostState(lease: lease)
+        vteps = Set(host.links.values.map { FDBKey(interface: $0.name, mac: $0.mac) })
     }
 
-    /// Follows `changes` and returns the step that the desired state took.
+    /// What the kernel should hold: this host's part and each served peer's.
+    public var desired: DesiredState {
+        var desired = host
+        for peer in peers.values where refusals[peer.key] == nil {
+            if let state = try? backend.peerState(peer) { desired.merge(state) }
+        }
+        return desired
+    }
+
+    /// How many peers are served.
+    public var servedCount: Int { peers.count - refusals.count }
+
+    /// Follows `changes` and returns the step that the desired state takes.
     public mutating func apply(_ changes: LeaseChanges) -> DesiredChange {
         var step = DesiredChange()
-        for key in changes.removed {
-            if let peer = peers.removeValue(forKey: key) { take(peer, into: &step) }
-        }
-        for (key, _) in changes.updated {
-            if let peer = peers.removeValue(forKey: key) { take(peer, into: &step) }
-        }
-        for peer in changes.updated.values.sorted(by: Self.older) {
-            if let state = add(peer) { step.added.merge(state) }
-        }
-        // A peer that was refused because of another's entry may be served now that the other is gone.
-        for key in refusals.keys where changes.updated[key] == nil {
-            guard let peer = peers[key], let state = add(peer) else { continue }
-            step.added.merge(state)
+        for key in changes.removed { take(key, into: &step) }
+        for key in changes.updated.keys { take(key, into: &step) }
+        for peer in changes.updated.values.sorted(by: Self.older) { add(peer, into: &step) }
+        // A peer that was refused because of another's VTEP may be served now that the other is gone.
+        for peer in refusals.keys.compactMap({ peers[$0] }).sorted(by: Self.older)
+        where changes.updated[peer.key] == nil {
+            add(peer, into: &step)
         }
         return step
     }
 
-    private mutating func take(_ peer: Lease, into step: inout DesiredChange) {
-        if refusals.removeValue(forKey: peer.key) != nil { return }
+    private mutating func take(_ key: SubnetKey, into step: inout DesiredChange) {
+        guard let peer = peers.removeValue(forKey: key), refusals.removeValue(forKey: key) == nil else { return }
         guard let state = try? backend.peerState(peer) else { return }
-        desired.removeKeys(of: state)
+        vteps.subtract(state.fdb.keys)
         step.removed.merge(state)
     }
 
-    private mutating func add(_ peer: Lease) -> DesiredState? {
+    private mutating func add(_ peer: Lease, into step: inout DesiredChange) {
         peers[peer.key] = peer
         do throws(PeerRefusal) {
             let state = try backend.peerState(peer)
-            if let overlap = desired.overlap(with: state) {
-                throw PeerRefusal("another lease is in the way: \(overlap)")
+            if let taken = state.fdb.keys.first(where: vteps.contains) {
+                throw PeerRefusal(
+                    "its VTEP MAC address \(taken.mac) is in use by another host: remove one of the two leases and restart that host's daemon"
+                )
             }
-            desired.merge(state)
+            vteps.formUnion(state.fdb.keys)
+            step.added.merge(state)
             refusals[peer.key] = nil
-            return state
         } catch {
             refusals[peer.key] = error
-            return nil
         }
     }
 

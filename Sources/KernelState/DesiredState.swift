@@ -32,20 +32,6 @@ public struct DesiredState: Hashable, Sendable {
         for key in other.neighbours.keys { neighbours[key] = nil }
         for key in other.fdb.keys { fdb[key] = nil }
     }
-
-    /// A key that both have, as words; `nil` when the two are apart, so that either can be removed without the other.
-    public func overlap(with other: DesiredState) -> String? {
-        func first<Key: Hashable & CustomStringConvertible, Value>(
-            _ mine: [Key: Value], _ theirs: [Key: Value]
-        ) -> String? {
-            for (key, value) in theirs {
-                if let held = mine[key] { return "\(key) would be \(value) and is \(held)" }
-            }
-            return nil
-        }
-        return first(links, other.links) ?? first(routes, other.routes) ?? first(neighbours, other.neighbours)
-            ?? first(fdb, other.fdb)
-    }
 }
 
 /// A step from one desired state to another: first the keys of `removed` go, then `added` is put.

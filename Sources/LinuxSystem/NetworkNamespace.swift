@@ -36,11 +36,13 @@ enum Thread {
     static func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) throws -> Value {
         let box = Box(body: body)
         var thread = pthread_t()
-        let code = pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            Unmanaged<AnyWork>.fromOpaque(argument).takeRetainedValue().run()
-            return nil
-        }, Unmanaged<AnyWork>.passRetained(box).toOpaque())
+        let code = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<AnyWork>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            }, Unmanaged<AnyWork>.passRetained(box).toOpaque())
         guard code == 0 else {
             Unmanaged<AnyWork>.passUnretained(box).release()
             throw SystemCallError(code: code, call: "pthread_create")

@@ -30,7 +30,9 @@ public final class HealthBoard: Sendable {
 
     /// A line a condition, for people and for probes.
     public var report: String {
-        let lines = conditions.map { "\($0.condition.severity) \($0.condition.rawValue): \($0.condition.summary): \($0.detail)" }
+        let lines = conditions.map {
+            "\($0.condition.severity) \($0.condition.rawValue): \($0.condition.summary): \($0.detail)"
+        }
         return (isReady ? "ready" : "not ready") + lines.map { "\n\($0)" }.joined() + "\n"
     }
 }

@@ -1,41 +1,51 @@
 /// What should be and what is, for one kind of object, and the difference, kept up to date at the cost of what changes.
 ///
 /// The observed side holds only what is Weft's own. After a pass it is told what was applied; after a dump it is replaced.
+/// Where the two sides agree, which is nearly everywhere, the value is held once: with thousands of peers this is most of
+/// the daemon's memory.
 struct DeltaTracker<Key: Hashable, Value: Equatable> {
-    private(set) var desired: [Key: Value] = [:]
-    private(set) var observed: [Key: Value] = [:]
-    /// The keys whose two values differ.
-    private(set) var pending: Set<Key> = []
+    /// What is as it should be.
+    private var settled: [Key: Value] = [:]
+    private var differing: [Key: Difference] = [:]
+    /// How many objects should be.
+    private(set) var desiredCount = 0
+
+    private struct Difference {
+        var desired: Value?
+        var observed: Value?
+    }
 
     init() {}
 
-    mutating func setDesired(_ value: Value?, for key: Key) {
-        desired[key] = value
-        compare(key)
+    // MARK: Reading
+
+    func desired(_ key: Key) -> Value? { settled[key] ?? differing[key]?.desired }
+    func observed(_ key: Key) -> Value? { settled[key] ?? differing[key]?.observed }
+    func isHeldAndWanted(_ key: Key) -> Bool {
+        settled[key] != nil || differing[key].map { $0.desired != nil && $0.observed != nil } ?? false
     }
 
-    mutating func setObserved(_ value: Value?, for key: Key) {
-        observed[key] = value
-        compare(key)
+    var desiredValues: some Sequence<Value> {
+        [AnySequence(settled.values), AnySequence(differing.values.lazy.compactMap(\.desired))].lazy.joined()
     }
 
-    mutating func replaceDesired(_ all: [Key: Value]) {
-        desired = all
-        compareAll()
+    /// What is, key by key.
+    var observedState: [Key: Value] {
+        settled.merging(differing.compactMapValues(\.observed)) { $1 }
     }
 
-    mutating func replaceObserved(_ all: [Key: Value]) {
-        observed = all
-        compareAll()
-    }
+    /// The keys whose two values differ.
+    var pending: some Collection<Key> { differing.keys }
+    func isPending(_ key: Key) -> Bool { differing[key] != nil }
 
     /// What a pass would have to do for a key.
     func step(for key: Key) -> Step? {
-        switch (desired[key], observed[key]) {
-        case (let wanted?, nil): .add(wanted)
-        case (let wanted?, let held?): wanted == held ? nil : .change(from: held, to: wanted)
-        case (nil, let held?): .remove(held)
-        case (nil, nil): nil
+        guard let difference = differing[key] else { return nil }
+        switch (difference.desired, difference.observed) {
+        case (let wanted?, nil): return .add(wanted)
+        case (let wanted?, let held?): return .change(from: held, to: wanted)
+        case (nil, let held?): return .remove(held)
+        case (nil, nil): return nil
         }
     }
 
@@ -45,13 +55,54 @@ struct DeltaTracker<Key: Hashable, Value: Equatable> {
         case remove(Value)
     }
 
-    private mutating func compare(_ key: Key) {
-        if desired[key] == observed[key] { pending.remove(key) } else { pending.insert(key) }
+    // MARK: Writing
+
+    mutating func setDesired(_ value: Value?, for key: Key) {
+        desiredCount += (value == nil ? 0 : 1) - (desired(key) == nil ? 0 : 1)
+        put(key, desired: value, observed: observed(key))
     }
 
-    private mutating func compareAll() {
-        pending.removeAll(keepingCapacity: true)
-        for (key, value) in desired where observed[key] != value { pending.insert(key) }
-        for key in observed.keys where desired[key] == nil { pending.insert(key) }
+    mutating func setObserved(_ value: Value?, for key: Key) {
+        put(key, desired: desired(key), observed: value)
+    }
+
+    /// The object is as it should be now.
+    mutating func noteDone(_ key: Key) { setObserved(desired(key), for: key) }
+
+    mutating func replaceDesired(_ all: [Key: Value]) {
+        let held = observedState
+        rebuild(desired: all, observed: held)
+    }
+
+    mutating func replaceObserved(_ all: [Key: Value]) {
+        var wanted = settled
+        for (key, difference) in differing { wanted[key] = difference.desired }
+        rebuild(desired: wanted, observed: all)
+    }
+
+    private mutating func rebuild(desired: [Key: Value], observed: [Key: Value]) {
+        desiredCount = desired.count
+        // Most often all agrees, and then the one dictionary serves as it is.
+        settled = desired
+        differing = [:]
+        for (key, value) in desired where observed[key] != value {
+            settled[key] = nil
+            differing[key] = Difference(desired: value, observed: observed[key])
+        }
+        for (key, value) in observed where desired[key] == nil {
+            differing[key] = Difference(desired: nil, observed: value)
+        }
+    }
+
+    private mutating func put(_ key: Key, desired: Value?, observed: Value?) {
+        guard desired == observed else {
+            settled[key] = nil
+            differing[key] = Difference(desired: desired, observed: observed)
+            return
+        }
+        settled[key] = desired
+        differing[key] = nil
+        // A dictionary keeps the room that it once needed; after a start that is room for all.
+        if differing.isEmpty { differing = [:] }
     }
 }

@@ -20,17 +20,17 @@ struct DriftFilter {
             return true
         case .linkChanged(let link):
             let moved = table.note(link)
-            guard let wanted = state.links.desired[link.name] else {
+            guard let wanted = state.links.desired(link.name) else {
                 return moved && (isUsed(link.name, state) || policy.interfaces.contains(link.name))
             }
             return KernelReader.value(of: link, table, settings) != wanted
         case .linkRemoved(let link):
             table.remove(link)
-            return state.links.observed[link.name] != nil && state.links.desired[link.name] != nil
+            return state.links.isHeldAndWanted(link.name)
         case .addressChanged(let address):
             guard let name = table.names[address.interface], policy.interfaces.contains(name) else { return false }
             return KernelReader.isManaged(address)
-                && state.addresses.desired[KernelReader.key(of: address, on: name)] == nil
+                && state.addresses.desired(KernelReader.key(of: address, on: name)) == nil
         case .addressRemoved(let address):
             guard let name = table.names[address.interface] else { return false }
             return state.addresses.isHeldAndWanted(KernelReader.key(of: address, on: name))
@@ -43,7 +43,7 @@ struct DriftFilter {
             guard let name = table.names[neighbour.interface], policy.interfaces.contains(name) else { return false }
             let isPermanent = neighbour.state.contains(.permanent)
             let key = NeighbourKey(interface: name, address: neighbour.address)
-            guard let wanted = state.neighbours.desired[key] else {
+            guard let wanted = state.neighbours.desired(key) else {
                 return isPermanent && !state.departed.contains(.neighbour(key))
             }
             return !isPermanent || wanted != neighbour.linkLayer
@@ -55,7 +55,7 @@ struct DriftFilter {
                 return false
             }
             let key = FDBKey(interface: name, mac: entry.mac)
-            guard let wanted = state.fdb.desired[key] else {
+            guard let wanted = state.fdb.desired(key) else {
                 return entry.state.contains(.permanent) && !state.departed.contains(.fdb(key))
             }
             return wanted != entry.destination
@@ -64,7 +64,7 @@ struct DriftFilter {
             return state.fdb.isHeldAndWanted(FDBKey(interface: name, mac: entry.mac))
         case .nexthopRemoved(let object):
             return state.nexthops.values.contains(object.id) && object.proto == OwnershipPolicy.routeProtocol
-                && state.routes.desired.values.contains { $0.spec.gateway == object.gateway }
+                && state.routes.desiredValues.contains { $0.spec.gateway == object.gateway }
         case .nexthopChanged, .ruleChanged, .ruleRemoved:
             return false
         }
@@ -73,7 +73,7 @@ struct DriftFilter {
     private func concerns(changed route: Route, _ state: TrackedState, _ table: InterfaceTable) -> Bool {
         guard let key = KernelReader.key(of: route) else { return false }
         let name = KernelReader.interface(of: route, table)
-        guard let wanted = state.routes.desired[key] else {
+        guard let wanted = state.routes.desired(key) else {
             // Ours without being wanted: somebody put it on an interface of ours.
             return policy.ownership(of: route, on: name, isWanted: false) == .ours
                 && !state.departed.contains(.route(key))
@@ -82,13 +82,9 @@ struct DriftFilter {
     }
 
     private func isUsed(_ name: InterfaceName, _ state: TrackedState) -> Bool {
-        for case .known(let spec, _) in state.links.desired.values {
+        for case .known(let spec, _) in state.links.desiredValues {
             if case .vxlan(let vxlan) = spec.kind, vxlan.lower == name { return true }
         }
-        return state.routes.desired.values.contains { $0.spec.interface == name }
+        return state.routes.desiredValues.contains { $0.spec.interface == name }
     }
-}
-
-extension DeltaTracker {
-    func isHeldAndWanted(_ key: Key) -> Bool { desired[key] != nil && observed[key] != nil }
 }

@@ -14,7 +14,7 @@ struct KernelReader {
         let links = try kernel.links()
         let table = InterfaceTable(links)
         var observed: [InterfaceName: LinkValue] = [:]
-        for link in links where policy.interfaces.contains(link.name) || state.links.desired[link.name] != nil {
+        for link in links where policy.interfaces.contains(link.name) || state.links.desired(link.name) != nil {
             observed[link.name] = Self.value(of: link, table, settings)
         }
         state.links.replaceObserved(observed)
@@ -28,7 +28,7 @@ struct KernelReader {
         let own = policy.interfaces.compactMap { name in table.indices[name].map { (name, $0) } }
         state.addresses.replaceObserved(try addresses(own))
         state.neighbours.replaceObserved(try neighbours(own))
-        state.fdb.replaceObserved(try forwardingEntries(own, wanted: state.fdb.desired))
+        state.fdb.replaceObserved(try forwardingEntries(own, wanted: state.fdb.desired(_:)))
         state.nexthops = try nexthops(table)
         try readRoutes(into: &state, table)
         return table
@@ -82,15 +82,17 @@ struct KernelReader {
     }
 
     private func forwardingEntries(
-        _ own: [(InterfaceName, Int32)], wanted: [FDBKey: IPAddress]
+        _ own: [(InterfaceName, Int32)], wanted: (FDBKey) -> IPAddress?
     ) throws(NetlinkError) -> [FDBKey: IPAddress] {
         var observed: [FDBKey: IPAddress] = [:]
         for (name, index) in own {
             for entry in try kernel.forwardingEntries(interface: index) {
-                guard entry.isSelf, entry.state.contains(.permanent), let destination = entry.destination else { continue }
+                guard entry.isSelf, entry.state.contains(.permanent), let destination = entry.destination else {
+                    continue
+                }
                 let key = FDBKey(interface: name, mac: entry.mac)
                 // A MAC may have several destinations; one that is not wanted makes the entry differ.
-                if let seen = observed[key], seen != wanted[key] { continue }
+                if let seen = observed[key], seen != wanted(key) { continue }
                 observed[key] = destination
             }
         }
@@ -107,7 +109,9 @@ struct KernelReader {
             return [:]
         }
         for object in objects where object.proto == OwnershipPolicy.routeProtocol {
-            guard let gateway = object.gateway, let name = object.interface.flatMap({ table.names[$0] }) else { continue }
+            guard let gateway = object.gateway, let name = object.interface.flatMap({ table.names[$0] }) else {
+                continue
+            }
             observed[NexthopKey(gateway: gateway, interface: name)] = object.id
         }
         return observed
@@ -119,7 +123,7 @@ struct KernelReader {
         for route in try kernel.routes(RouteFilter(table: Route.mainTable)) {
             guard let key = Self.key(of: route) else { continue }
             let name = Self.interface(of: route, table)
-            let isWanted = state.routes.desired[key] != nil
+            let isWanted = state.routes.desired(key) != nil
             switch policy.ownership(of: route, on: name, isWanted: isWanted) {
             case .ours:
                 observed[key] = Self.value(of: route, on: name)

@@ -36,7 +36,8 @@ struct Planner {
                 if let request = create(spec) { plan.append(request) }
             case .change(.alien, .known(let spec, _)):
                 if let index, let request = create(spec) {
-                    plan.append(PlannedRequest(request: .deleteLink(index: index), object: .link(name), effect: .clears))
+                    plan.append(
+                        PlannedRequest(request: .deleteLink(index: index), object: .link(name), effect: .clears))
                     plan.append(request)
                 }
             case .change(.known(let held, let isUp), .known(let spec, _)):
@@ -112,7 +113,8 @@ struct Planner {
         }
     }
 
-    private func planNeighbours(_ state: TrackedState, _ first: inout [PlannedRequest], _ last: inout [PlannedRequest]) {
+    private func planNeighbours(_ state: TrackedState, _ first: inout [PlannedRequest], _ last: inout [PlannedRequest])
+    {
         for key in state.neighbours.pending where isDue(.neighbour(key)) {
             guard let index = table.indices[key.interface], let step = state.neighbours.step(for: key) else { continue }
             switch step {
@@ -151,7 +153,7 @@ struct Planner {
     private func planRoutes(
         _ state: inout TrackedState, nexthops: inout [PlannedRequest], last: inout [PlannedRequest]
     ) -> [PlannedRequest] {
-        let usesObjects = state.routes.desired.count >= Self.nexthopObjectThreshold
+        let usesObjects = state.routes.desiredCount >= Self.nexthopObjectThreshold
         var freeID = max(Self.firstNexthopID, (state.nexthops.values.max() ?? 0) + 1)
         var puts: [PlannedRequest] = []
         var removals: [PlannedRequest] = []
@@ -187,7 +189,7 @@ struct Planner {
             }
         }
         abandoned.formIntersection(state.nexthops.keys)
-        if !abandoned.isEmpty { abandoned.subtract(state.routes.desired.values.flatMap(nexthop)) }
+        if !abandoned.isEmpty { abandoned.subtract(state.routes.desiredValues.flatMap(nexthop)) }
         for nexthop in abandoned {
             guard let id = state.nexthops[nexthop] else { continue }
             last.append(PlannedRequest(request: .deleteNexthop(id: id), object: .nexthop(nexthop), effect: .clears))
@@ -224,7 +226,8 @@ struct Planner {
 
     private func unwantedLinks(_ state: TrackedState) -> [PlannedRequest] {
         state.links.pending.compactMap { name in
-            guard case .remove? = state.links.step(for: name), isDue(.link(name)), let index = table.indices[name] else {
+            guard case .remove? = state.links.step(for: name), isDue(.link(name)), let index = table.indices[name]
+            else {
                 return nil
             }
             return PlannedRequest(request: .deleteLink(index: index), object: .link(name), effect: .clears)

@@ -124,7 +124,8 @@ public actor Reconciler {
         for await _ in wakeups {
             if Task.isCancelled { return }
             if mustRead && current.passes > 0 {
-                pause = lastRepair.duration(to: .now) > .seconds(5) ? .milliseconds(2) : min(pause * 2, .milliseconds(250))
+                pause =
+                    lastRepair.duration(to: .now) > .seconds(5) ? .milliseconds(2) : min(pause * 2, .milliseconds(250))
                 guard (try? await Task.sleep(for: pause)) != nil else { return }
                 lastRepair = .now
             }
@@ -169,7 +170,9 @@ public actor Reconciler {
             current.readError = nil
         } catch {
             mustRead = true
-            if current.readError == nil { logger.error("cannot read or change the kernel's network state", metadata: ["error": "\(error)"]) }
+            if current.readError == nil {
+                logger.error("cannot read or change the kernel's network state", metadata: ["error": "\(error)"])
+            }
             current.readError = "\(error)"
         }
         finish(report)
@@ -196,11 +199,11 @@ public actor Reconciler {
         // New links have indices that only the kernel knows, and a link that was made anew is empty.
         let reader = KernelReader(kernel: kernel, policy: policy, settings: settings)
         table = try reader.readAll(into: &state)
-        for case .known(let spec, _) in state.links.desired.values {
+        for case .known(let spec, _) in state.links.desiredValues {
             guard settings.acceptsRouterAdvertisements(spec.name) == !spec.acceptsRouterAdvertisements else { continue }
             do throws(SystemCallError) {
                 try settings.setAcceptsRouterAdvertisements(spec.acceptsRouterAdvertisements, spec.name)
-                state.links.setObserved(state.links.desired[spec.name], for: spec.name)
+                state.links.noteDone(spec.name)
             } catch {
                 logger.warning("cannot set accept_ra", metadata: ["interface": "\(spec.name)", "error": "\(error)"])
             }
@@ -257,7 +260,8 @@ public actor Reconciler {
     /// Each failure and conflict is logged when it comes, and not again while it lasts.
     private func logNews() {
         for (object, error) in current.failures where reportedFailures[object] == nil {
-            logger.error("the kernel refused a change, trying again", metadata: ["object": "\(object)", "error": "\(error)"])
+            logger.error(
+                "the kernel refused a change, trying again", metadata: ["object": "\(object)", "error": "\(error)"])
         }
         reportedFailures = current.failures
         for (key, route) in state.conflicts where reportedConflicts[key] != route {
@@ -277,11 +281,11 @@ extension RequestFailure {
 extension TrackedState {
     fileprivate func isPending(_ object: ObjectKey) -> Bool {
         switch object {
-        case .link(let name): links.pending.contains(name)
-        case .address(let key): addresses.pending.contains(key)
-        case .route(let key): routes.pending.contains(key)
-        case .neighbour(let key): neighbours.pending.contains(key)
-        case .fdb(let key): fdb.pending.contains(key)
+        case .link(let name): links.isPending(name)
+        case .address(let key): addresses.isPending(key)
+        case .route(let key): routes.isPending(key)
+        case .neighbour(let key): neighbours.isPending(key)
+        case .fdb(let key): fdb.isPending(key)
         case .nexthop: false
         }
     }

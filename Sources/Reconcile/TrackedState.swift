@@ -89,13 +89,19 @@ struct TrackedState {
     /// Notes that a request about the object was done.
     mutating func noteDone(_ object: ObjectKey, _ effect: Effect) {
         if effect == .clears { departed.insert(object) }
-        switch object {
-        case .link(let name): links.setObserved(effect == .sets ? links.desired[name] : nil, for: name)
-        case .address(let key): addresses.setObserved(effect == .sets ? addresses.desired[key] : nil, for: key)
-        case .route(let key): routes.setObserved(effect == .sets ? routes.desired[key] : nil, for: key)
-        case .neighbour(let key): neighbours.setObserved(effect == .sets ? neighbours.desired[key] : nil, for: key)
-        case .fdb(let key): fdb.setObserved(effect == .sets ? fdb.desired[key] : nil, for: key)
-        case .nexthop(let key): if effect == .clears { nexthops[key] = nil }
+        switch (object, effect) {
+        case (.link(let name), .sets): links.noteDone(name)
+        case (.link(let name), .clears): links.setObserved(nil, for: name)
+        case (.address(let key), .sets): addresses.noteDone(key)
+        case (.address(let key), .clears): addresses.setObserved(nil, for: key)
+        case (.route(let key), .sets): routes.noteDone(key)
+        case (.route(let key), .clears): routes.setObserved(nil, for: key)
+        case (.neighbour(let key), .sets): neighbours.noteDone(key)
+        case (.neighbour(let key), .clears): neighbours.setObserved(nil, for: key)
+        case (.fdb(let key), .sets): fdb.noteDone(key)
+        case (.fdb(let key), .clears): fdb.setObserved(nil, for: key)
+        case (.nexthop, .sets): break
+        case (.nexthop(let key), .clears): nexthops[key] = nil
         }
     }
 

@@ -70,7 +70,8 @@ public struct Daemon: Sendable {
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services.map { .init(service: $0) },
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "services") { _ in SwiftLogNoOpLogHandler() }))
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: Logger(label: "services") { _ in SwiftLogNoOpLogHandler() }))
         try await group.run()
         notifier.stopping()
         logger.notice("stopped; devices, routes, rules and the lease stay in place")
@@ -92,14 +93,16 @@ public struct Daemon: Sendable {
             group.addTask { try await registry.run(claim: claim) { mailbox.put($0) } }
             group.addTask {
                 for await _ in mailbox.arrivals {
-                    if let update = mailbox.take() { await controller.take(update) }
+                    let delivery = mailbox.take()
+                    if let facts = delivery.facts { await controller.take(facts) }
+                    if let update = delivery.update { await controller.take(update) }
                 }
             }
             group.addTask {
                 await watcher.run { new in
                     let old = facts.value
                     facts.value = new
-                    await controller.take(new)
+                    mailbox.put(new)
                     if (old.publicIPv4, old.publicIPv6) != (new.publicIPv4, new.publicIPv6) {
                         await registry.changePublicAddress(publicIP: new.publicIPv4, publicIPv6: new.publicIPv6)
                     }

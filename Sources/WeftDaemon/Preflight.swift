@@ -22,7 +22,9 @@ public struct Preflight: Sendable {
             let body = lines.map { line in
                 "\(line.isGood ? "ok  " : "FAIL") \(line.what)\(String(repeating: " ", count: width - line.what.count))  \(line.detail)\n"
             }
-            return body.joined() + (isUsable ? "weftd would start; nothing was changed\n" : "weftd would not work; nothing was changed\n")
+            return body.joined()
+                + (isUsable
+                    ? "weftd would start; nothing was changed\n" : "weftd would not work; nothing was changed\n")
         }
 
         fileprivate mutating func good(_ what: String, _ detail: String) { lines.append((true, what, detail)) }
@@ -67,14 +69,17 @@ public struct Preflight: Sendable {
     private func checkForwarding(_ report: inout Report) {
         switch try? Sysctl.read("net/ipv4/ip_forward") {
         case "1"?: report.good("forwarding", "net.ipv4.ip_forward is 1")
-        default: report.bad("forwarding", "net.ipv4.ip_forward is not 1; sysctl -w net.ipv4.ip_forward=1 (Docker does this)")
+        default:
+            report.bad("forwarding", "net.ipv4.ip_forward is not 1; sysctl -w net.ipv4.ip_forward=1 (Docker does this)")
         }
     }
 
     private func checkSubnetFile(_ report: inout Report) {
         let path = configuration.subnetFile
         var folder = path
-        repeat { folder = folder.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" } } while !folder.isEmpty
+        repeat {
+            folder = folder.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
+        } while !folder.isEmpty
             && access(folder, F_OK) != 0
         if access(folder.isEmpty ? "/" : folder, W_OK) == 0 {
             let previous = SubnetFile(path: path).previousSubnet().map { "holds \($0) from an earlier run" }
@@ -98,7 +103,8 @@ public struct Preflight: Sendable {
         let store: V3SubnetStore
         do {
             store = V3SubnetStore(
-                configuration: try configuration.etcd(), logger: Logger(label: "check") { _ in SwiftLogNoOpLogHandler() })
+                configuration: try configuration.etcd(),
+                logger: Logger(label: "check") { _ in SwiftLogNoOpLogHandler() })
         } catch {
             report.bad("registry", "\(error)")
             return nil
@@ -132,7 +138,9 @@ public struct Preflight: Sendable {
         let key = "\(configuration.etcdPrefix)/config"
         guard let text = snapshot.config else {
             report.bad(
-                "config", "\(key) is not there; etcdctl put \(key) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'")
+                "config",
+                "\(key) is not there; etcdctl put \(key) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'"
+            )
             return
         }
         let config: NetworkConfig
@@ -156,7 +164,8 @@ public struct Preflight: Sendable {
         _ = leases.replaceAll(snapshot.leases)
         let own = leases.leases.values.first { $0.attributes.publicIP == host.publicIPv4 }
         report.good(
-            "lease", own.map { "would take \($0.key) again" } ?? "would take a free subnet; \(leases.leases.count) peers")
+            "lease",
+            own.map { "would take \($0.key) again" } ?? "would take a free subnet; \(leases.leases.count) peers")
         for rejection in leases.rejections.prefix(10) {
             report.good("ignored", "\(rejection.name): \(rejection.reason)")
         }

@@ -1,4 +1,5 @@
 import Glibc
+import LinuxSystem
 import Logging
 import WeftDaemon
 
@@ -6,10 +7,12 @@ import WeftDaemon
 @main
 struct WeftDaemonCommand {
     static func main() async {
+        ProcessMemory.useOneArena()
         let environment = Environment.current
         let configuration: DaemonConfiguration
         do throws(ConfigurationError) {
-            configuration = try DaemonCommandLine.parse(Array(CommandLine.arguments.dropFirst()), environment: environment)
+            configuration = try DaemonCommandLine.parse(
+                Array(CommandLine.arguments.dropFirst()), environment: environment)
         } catch {
             fail("\(error)", status: 2)
         }

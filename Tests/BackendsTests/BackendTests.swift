@@ -28,12 +28,15 @@ import Testing
         let lease = Lease(
             key: key, attributes: backend.attributes(for: key, existing: nil), isReservation: false, createRevision: 1,
             modRevision: 1)
-        return OverlayState(backend: backend, lease: lease, peers: peers)
+        var overlay = OverlayState(backend: backend, lease: lease)
+        _ = overlay.apply(LeaseChanges(updated: Dictionary(uniqueKeysWithValues: peers.map { ($0.key, $0) })))
+        return overlay
     }
 
     static let vxlanPeer = try! lease(
         "10.5.34.0-24",
-        #"{"PublicIP":"172.30.0.12","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"8e:01:02:03:04:05"}}"#)
+        #"{"PublicIP":"172.30.0.12","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"8e:01:02:03:04:05"}}"#
+    )
 
     struct Case: CustomTestStringConvertible {
         var testDescription: String
@@ -57,7 +60,8 @@ import Testing
                 """),
         Case(
             testDescription: "vxlan with every option; v0.11 publishes no VNI",
-            config: #"{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","vni":7,"PORT":4789,"MTU":9000,"gbp":true,"Learning":true}}"#,
+            config:
+                #"{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","vni":7,"PORT":4789,"MTU":9000,"gbp":true,"Learning":true}}"#,
             peers: [
                 try! lease(
                     "10.5.34.0-24",
@@ -77,7 +81,8 @@ import Testing
                 vxlanPeer,
                 try! lease(
                     "10.5.35.0-24",
-                    #"{"PublicIP":"198.51.100.7","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"8e:01:02:03:04:06"}}"#),
+                    #"{"PublicIP":"198.51.100.7","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"8e:01:02:03:04:06"}}"#
+                ),
             ],
             expected: """
                 link flannel.1 mtu 1450 address ee:04:0a:05:13:00 vxlan id 1 local 172.30.0.11 dev eth0 dstport 8472 nolearning
@@ -95,7 +100,8 @@ import Testing
             peers: [
                 try! lease(
                     "10.5.34.0-24&fd00:10:0:34::-64",
-                    #"{"PublicIP":"172.30.0.12","PublicIPv6":"2001:db8::12","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"8e:01:02:03:04:05"},"BackendV6Data":{"VNI":1,"VtepMAC":"8e:01:02:03:04:06"}}"#)
+                    #"{"PublicIP":"172.30.0.12","PublicIPv6":"2001:db8::12","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"8e:01:02:03:04:05"},"BackendV6Data":{"VNI":1,"VtepMAC":"8e:01:02:03:04:06"}}"#
+                )
             ],
             expected: """
                 link flannel-v6.1 mtu 1430 address ee:06:06:c2:d7:93 vxlan id 1 local 2001:db8::11 dev eth0 dstport 8472 nolearning
@@ -127,7 +133,10 @@ import Testing
         (#"{"PublicIP":"172.30.0.13","BackendType":"host-gw"}"#, "the host uses backend host-gw, this one vxlan"),
         (#"{"PublicIP":"172.30.0.13","BackendType":"vxlan"}"#, "BackendData is missing"),
         (#"{"PublicIP":"172.30.0.13","BackendType":"vxlan","BackendData":"x"}"#, "BackendData is missing"),
-        (#"{"PublicIP":"172.30.0.13","BackendType":"vxlan","BackendData":{"VNI":1}}"#, "BackendData.VtepMAC is missing"),
+        (
+            #"{"PublicIP":"172.30.0.13","BackendType":"vxlan","BackendData":{"VNI":1}}"#,
+            "BackendData.VtepMAC is missing"
+        ),
         (
             #"{"PublicIP":"172.30.0.13","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"01:00:5e:00:00:01"}}"#,
             #"BackendData.VtepMAC is "01:00:5e:00:00:01"; allowed: a unicast MAC address"#
@@ -146,7 +155,7 @@ import Testing
         ),
         (
             #"{"PublicIP":"172.30.0.13","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"8e:01:02:03:04:05"}}"#,
-            "another lease is in the way: FDB entry 8e:01:02:03:04:05"
+            "its VTEP MAC address 8e:01:02:03:04:05 is in use by another host"
         ),
     ]) func badVXLANPeerIsRefusedAlone(_ value: String, _ reason: String) throws {
         let bad = try Self.lease("10.5.99.0-24", value, created: 5)
@@ -171,7 +180,8 @@ import Testing
         let value = LeaseCodec.encode(backend.attributes(for: Self.vxlanPeer.key, existing: nil))
         #expect(
             String(decoding: value, as: UTF8.self)
-                == #"{"PublicIP":"172.30.0.11","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ee:04:0a:05:22:00"}}"#)
+                == #"{"PublicIP":"172.30.0.11","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ee:04:0a:05:22:00"}}"#
+        )
     }
 
     @Test(arguments: [
@@ -190,7 +200,8 @@ import Testing
     }
 
     @Test func unknownBackendIsNamedWithTheKnownOnes() throws {
-        let config = try NetworkConfig(json: Array(#"{"Network":"10.5.0.0/16","Backend":{"Type":"carrier-pigeon"}}"#.utf8))
+        let config = try NetworkConfig(
+            json: Array(#"{"Network":"10.5.0.0/16","Backend":{"Type":"carrier-pigeon"}}"#.utf8))
         let error = #expect(throws: BackendError.self) { try BackendCatalogue.make(config: config, host: Self.host) }
         #expect(error?.description == #"Backend.Type is "carrier-pigeon"; this version has: vxlan, host-gw"#)
     }

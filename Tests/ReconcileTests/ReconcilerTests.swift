@@ -14,7 +14,9 @@ import Testing
 final class FakeSettings: InterfaceSettings {
     let accepting = Mutex<Set<InterfaceName>>([])
 
-    func acceptsRouterAdvertisements(_ interface: InterfaceName) -> Bool? { accepting.withLock { $0.contains(interface) } }
+    func acceptsRouterAdvertisements(_ interface: InterfaceName) -> Bool? {
+        accepting.withLock { $0.contains(interface) }
+    }
 
     func setAcceptsRouterAdvertisements(_ accepts: Bool, _ interface: InterfaceName) throws(SystemCallError) {
         accepting.withLock { accepting in
@@ -71,12 +73,12 @@ struct Bench {
         let reader = KernelReader(kernel: kernel, policy: Self.policy, settings: FakeSettings())
         _ = try reader.readAll(into: &state)
         var result = DesiredState()
-        for case (let name, .known(let spec, isUp: true)) in state.links.observed { result.links[name] = spec }
-        result.addresses = Set(state.addresses.observed.keys)
-        result.routes = state.routes.observed.filter(\.value.isMarked).mapValues(\.spec)
-        #expect(result.routes.count == state.routes.observed.count, "every route carries the protocol number")
-        result.neighbours = state.neighbours.observed
-        result.fdb = state.fdb.observed
+        for case (let name, .known(let spec, isUp: true)) in state.links.observedState { result.links[name] = spec }
+        result.addresses = Set(state.addresses.observedState.keys)
+        result.routes = state.routes.observedState.filter(\.value.isMarked).mapValues(\.spec)
+        #expect(result.routes.count == state.routes.observedState.count, "every route carries the protocol number")
+        result.neighbours = state.neighbours.observedState
+        result.fdb = state.fdb.observedState
         return result
     }
 
@@ -203,7 +205,10 @@ struct Bench {
         moved.fdb = moved.fdb.mapValues { _ in IPAddress("172.30.0.77")! }
         await bench.reconciler.update(DesiredChange(removed: Bench.peer(3), added: moved))
         try await bench.settle(1)
-        #expect(bench.kernel.journal.map(\.request.description) == ["replace forwarding entry 02:00:00:00:00:03 dev \(index) dst 172.30.0.77"])
+        #expect(
+            bench.kernel.journal.map(\.request.description) == [
+                "replace forwarding entry 02:00:00:00:00:03 dev \(index) dst 172.30.0.77"
+            ])
         bench.kernel.clearJournal()
         await bench.reconciler.update(DesiredChange(removed: moved, added: Bench.peer(3, host: 88)))
         try await bench.settle(1)
@@ -302,9 +307,11 @@ struct Bench {
     }
 
     /// Each of others' changes is noticed by its notification alone.
-    @Test(arguments: Scenario.allCases.filter {
-        ![.fromNothing, .peersChanged, .portChanged, .alienDevice, .uplinkFlapped].contains($0)
-    }) func driftIsNoticed(_ scenario: Scenario) async throws {
+    @Test(
+        arguments: Scenario.allCases.filter {
+            ![.fromNothing, .peersChanged, .portChanged, .alienDevice, .uplinkFlapped].contains($0)
+        }) func driftIsNoticed(_ scenario: Scenario) async throws
+    {
         let bench = try Bench()
         let settled = Bench.desired(peers: 1..<6)
         await bench.reconciler.setDesired(settled, policy: Bench.policy)

@@ -32,7 +32,8 @@ public struct HostGatewayBackend: Backend {
             guard host.isOnLink(gateway) else {
                 let prefixes = host.linkPrefixes.map(\.description).joined(separator: ", ")
                 throw PeerRefusal(
-                    "its address \(gateway) is not on the link of \(host.interface) (\(prefixes)), which host-gw needs: use vxlan")
+                    "its address \(gateway) is not on the link of \(host.interface) (\(prefixes)), which host-gw needs: use vxlan"
+                )
             }
             state.addDirectRoute(to: subnet, via: gateway, on: host.interface)
         }

@@ -44,12 +44,14 @@ public struct VXLANBackend: Backend {
         _ name: String, _ options: VXLANOptions, _ host: HostFacts, local: Address?, family: String, overhead: UInt32
     ) throws(BackendError) -> Tunnel<Address> {
         guard let interface = InterfaceName("\(name).\(options.vni)") else {
-            throw BackendError("Backend.VNI is \(options.vni); \(name).\(options.vni) is too long for an interface's name")
+            throw BackendError(
+                "Backend.VNI is \(options.vni); \(name).\(options.vni) is too long for an interface's name")
         }
         guard let local else { throw BackendError("interface \(host.interface) has no \(family) address to send from") }
         let outer = options.mtu ?? host.mtu
         guard outer >= 576 else {
-            throw BackendError("interface \(host.interface) has MTU \(outer), too small for VXLAN; it takes 576 at least")
+            throw BackendError(
+                "interface \(host.interface) has MTU \(outer), too small for VXLAN; it takes 576 at least")
         }
         return Tunnel(interface: interface, local: local, mtu: outer - overhead)
     }
@@ -68,7 +70,8 @@ public struct VXLANBackend: Backend {
             attributes.backendData = data(mac(existing?.attributes.backendData) ?? VTEPAddress.derived(from: subnet))
         }
         if ipv6 != nil, let subnet = key.ipv6 {
-            attributes.backendV6Data = data(mac(existing?.attributes.backendV6Data) ?? VTEPAddress.derived(from: subnet))
+            attributes.backendV6Data = data(
+                mac(existing?.attributes.backendV6Data) ?? VTEPAddress.derived(from: subnet))
         }
         return attributes
     }
@@ -78,7 +81,9 @@ public struct VXLANBackend: Backend {
     }
 
     private func mac(_ data: JSONValue?) -> MACAddress? {
-        guard case .string(let text)? = data?["VtepMAC"], let mac = MACAddress(text), mac.isValidUnicast else { return nil }
+        guard case .string(let text)? = data?["VtepMAC"], let mac = MACAddress(text), mac.isValidUnicast else {
+            return nil
+        }
         return mac
     }
 
@@ -87,11 +92,14 @@ public struct VXLANBackend: Backend {
     public func hostState(lease: Lease) -> DesiredState {
         var state = DesiredState()
         if let ipv4, let subnet = lease.key.ipv4 {
-            add(ipv4, .v4(ipv4.local), .v4(subnet.address), 32, mac(lease.attributes.backendData) ?? .derived(subnet), &state)
+            add(
+                ipv4, .v4(ipv4.local), .v4(subnet.address), 32, mac(lease.attributes.backendData) ?? .derived(subnet),
+                &state)
         }
         if let ipv6, let subnet = lease.key.ipv6 {
             add(
-                ipv6, .v6(ipv6.local), .v6(subnet.address), 128, mac(lease.attributes.backendV6Data) ?? .derived(subnet),
+                ipv6, .v6(ipv6.local), .v6(subnet.address), 128,
+                mac(lease.attributes.backendV6Data) ?? .derived(subnet),
                 &state)
         }
         return state
@@ -125,7 +133,8 @@ public struct VXLANBackend: Backend {
             let mac = try vtepMAC(of: peer, isIPv6 ? "BackendV6Data" : "BackendData")
             // The gateway is the first address of the peer's subnet: its tunnel interface holds it.
             let gateway = subnet.address
-            state.routes[RouteKey(destination: subnet)] = RouteSpec(interface: interface, gateway: gateway, onlink: true)
+            state.routes[RouteKey(destination: subnet)] = RouteSpec(
+                interface: interface, gateway: gateway, onlink: true)
             state.neighbours[NeighbourKey(interface: interface, address: gateway)] = mac
             state.fdb[FDBKey(interface: interface, mac: mac)] = remote
         }

@@ -20,7 +20,8 @@ struct VXLANOptions: Hashable, Sendable {
         self.port = port == 0 ? 8472 : UInt16(port)
         let mtu = try backend.integer("MTU", in: 0...65_535, path: path) ?? 0
         guard mtu == 0 || mtu >= 576 else {
-            throw FieldError(path: "Backend.MTU", value: "\(mtu)", allowed: "0 for the interface's own, or 576 to 65535")
+            throw FieldError(
+                path: "Backend.MTU", value: "\(mtu)", allowed: "0 for the interface's own, or 576 to 65535")
         }
         self.mtu = mtu == 0 ? nil : UInt32(mtu)
         gbp = try backend.bool("GBP", path: path) ?? false

@@ -2,6 +2,7 @@
 #pragma once
 
 // The C library's own definitions first: the kernel's headers then leave theirs out (linux/libc-compat.h).
+#include <malloc.h>
 #include <netinet/in.h>
 #include <net/if.h>
 #include <sys/eventfd.h>

@@ -34,7 +34,9 @@ public enum DaemonCommandLine {
                 throw ConfigurationError("\"\(argument)\" is no flag; see --help")
             }
             let text = argument.drop { $0 == "-" }
-            guard argument.count - text.count <= 2 else { throw ConfigurationError("\"\(argument)\" has too many dashes") }
+            guard argument.count - text.count <= 2 else {
+                throw ConfigurationError("\"\(argument)\" has too many dashes")
+            }
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = String(parts.first ?? "")
             guard let flag = Flag.all.first(where: { $0.name == name }) else {
@@ -117,7 +119,9 @@ public enum DaemonCommandLine {
         for flag in Flag.all where flag.name != "h" {
             var left = "  --\(flag.name)"
             if case .text(let placeholder, _) = flag.value { left += " \(placeholder)" }
-            let padding = left.count < 38 ? String(repeating: " ", count: 38 - left.count) : "\n" + String(repeating: " ", count: 38)
+            let padding =
+                left.count < 38
+                ? String(repeating: " ", count: 38 - left.count) : "\n" + String(repeating: " ", count: 38)
             let end = flag.defaultText.isEmpty ? "" : " (\(flag.defaultText))"
             text += left + padding + flag.help + end + "\n"
         }

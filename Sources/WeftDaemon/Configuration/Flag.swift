@@ -122,7 +122,8 @@ extension Flag {
         Flag(
             "healthz-port", "port of the health server; 0 is none", default: "0",
             integer(\.healthPort, in: 0...65_535, placeholder: "PORT")),
-        Flag("v", "how much to log: 0 events, 1 details, 2 all", default: "0",
+        Flag(
+            "v", "how much to log: 0 events, 1 details, 2 all", default: "0",
             integer(\.verbosity, in: 0...10, placeholder: "LEVEL")),
         Flag(
             "check", "check flags, config, kernel, rights and registry, say what would happen, change nothing",

@@ -23,9 +23,11 @@ public struct ServiceNotifier: Sendable {
         guard bytes.count < MemoryLayout.size(ofValue: socketAddress.sun_path) else { return }
         withUnsafeMutableBytes(of: &socketAddress.sun_path) { $0.copyBytes(from: bytes) }
         guard
-            let descriptor = try? systemCall("socket", address, {
-                socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-            })
+            let descriptor = try? systemCall(
+                "socket", address,
+                {
+                    socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+                })
         else { return }
         let owner = OwnedDescriptor(owning: descriptor)
         let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)

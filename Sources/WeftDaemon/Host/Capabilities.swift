@@ -13,7 +13,9 @@ public struct Capabilities: Hashable, Sendable {
         else { return Capabilities(effective: 0) }
         var bytes = [UInt8](repeating: 0, count: 8192)
         let count = max(0, read(descriptor.rawValue, &bytes, bytes.count))
-        let line = String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+        let line = String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n").first {
+            $0.hasPrefix("CapEff:")
+        }
         let digits = line?.split(whereSeparator: { $0 == "\t" || $0 == " " }).last
         return Capabilities(effective: digits.flatMap { UInt64($0, radix: 16) } ?? 0)
     }

@@ -60,7 +60,8 @@ extension ExternalInterface {
         }
         let route = inventory.defaultRoutes.filter { interface(of: $0) != nil }
             .min { ($0.destination.isIPv6 ? 1 : 0, $0.metric ?? 0) < ($1.destination.isIPv6 ? 1 : 0, $1.metric ?? 0) }
-        guard let index = route.flatMap(interface), let link = inventory.links.first(where: { $0.index == index }) else {
+        guard let index = route.flatMap(interface), let link = inventory.links.first(where: { $0.index == index })
+        else {
             throw InterfaceError("there is no default route to tell the interface from; name it with --iface")
         }
         return try make(link, nil, "it has the default route", configuration, inventory)

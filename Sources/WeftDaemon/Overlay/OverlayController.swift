@@ -20,10 +20,12 @@ actor OverlayController {
     private var host: HostFacts
     private var config: NetworkConfig?
     private var lease: Lease?
-    private var peers: [SubnetKey: Lease] = [:]
     private var lostSubnets: Set<SubnetKey> = []
     private var overlay: OverlayState?
+    /// Changes of peers that came while there was no backend to serve them.
+    private var waiting = LeaseChanges()
     private var mtu: UInt32 = 0
+    private var ownInterfaces: Set<InterfaceName> = []
     private var refusals: [SubnetKey: PeerRefusal] = [:]
     private var rejections: [String: String] = [:]
     private var writtenFile: String?
@@ -46,22 +48,23 @@ actor OverlayController {
 
     func take(_ update: RegistryUpdate) async {
         note(update.condition)
-        for key in update.changes.removed { peers[key] = nil }
-        peers.merge(update.changes.updated) { $1 }
         if let rejections = update.rejections { note(rejections) }
         let newLost = update.lostSubnets.map { $0 != lostSubnets } ?? false
         if let lost = update.lostSubnets { noteLost(lost) }
         if update.config != nil || update.ownLease != nil {
             config = update.config ?? config
             if let lease = update.ownLease { noteLease(lease) }
+            waiting.merge(update.changes)
             await rebuild()
-        } else if let step = overlay?.apply(update.changes), !step.isEmpty || !update.changes.isEmpty {
+            return
+        }
+        if overlay == nil {
+            waiting.merge(update.changes)
+        } else if !update.changes.isEmpty, let step = overlay?.apply(update.changes) {
             await reconciler.update(step)
             noteRefusals()
-            if newLost { await updateFirewall() }
-        } else if newLost {
-            await updateFirewall()
         }
+        if newLost { await updateFirewall() }
     }
 
     /// The external interface, its address or its MTU changed.
@@ -93,12 +96,18 @@ actor OverlayController {
         }
         health.set(.configUnusable, nil)
         mtu = backend.mtu
-        let overlay = OverlayState(backend: backend, lease: lease, peers: peers.values)
+        ownInterfaces = backend.ownInterfaces
+        var overlay = OverlayState(backend: backend, lease: lease)
+        var desired = backend.hostState(lease: lease)
+        var peers = LeaseChanges(updated: self.overlay?.peers ?? [:])
+        peers.merge(waiting)
+        waiting = LeaseChanges()
+        desired.apply(overlay.apply(peers))
         self.overlay = overlay
         let networks = [config.ipv4.map { IPPrefix.v4($0.network) }, config.ipv6.map { .v6($0.network) }]
         let policy = OwnershipPolicy(interfaces: backend.ownInterfaces, networks: networks.compactMap { $0 })
         async let firewallDone: Void = updateFirewall()
-        await reconciler.setDesired(overlay.desired, policy: policy)
+        await reconciler.setDesired(desired, policy: policy)
         await reconciler.reconcile()
         noteRefusals()
         await writeSubnetFile()
@@ -131,8 +140,7 @@ actor OverlayController {
     }
 
     private var peerInterfaces: [InterfaceName] {
-        let own = overlay?.desired.links.keys.sorted() ?? []
-        return own.isEmpty ? [host.interface] : own
+        ownInterfaces.isEmpty ? [host.interface] : ownInterfaces.sorted()
     }
 
     private func writeSubnetFile() async {
@@ -149,7 +157,8 @@ actor OverlayController {
             health.set(.subnetFileUnwritable, nil)
             logger.log(
                 level: isChange ? .notice : .info,
-                isChange ? "the subnet file changed; restart the container engine to use it" : "the subnet file is written",
+                isChange
+                    ? "the subnet file changed; restart the container engine to use it" : "the subnet file is written",
                 metadata: ["path": "\(file.path)", "subnet": "\(lease.key)", "mtu": "\(mtu)"])
         } catch {
             writtenFile = nil
@@ -174,7 +183,9 @@ actor OverlayController {
         let status = await reconciler.status
         health.set(.kernelUnreadable, status.readError)
         let failures = status.failures.values.sorted()
-        health.set(.kernelRefuses, failures.first.map { failures.count == 1 ? $0 : "\(failures.count) objects, such as \($0)" })
+        health.set(
+            .kernelRefuses, failures.first.map { failures.count == 1 ? $0 : "\(failures.count) objects, such as \($0)" }
+        )
         let conflicts = status.conflicts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
         health.set(.routeConflict, conflicts.isEmpty ? nil : conflicts.prefix(5).joined(separator: "; "))
         if status.isSettled, writtenFile != nil { health.set(.starting, nil) }
@@ -184,18 +195,20 @@ actor OverlayController {
     private func announce() {
         guard let lease else { return }
         guard health.isReady else {
-            notifier.status("not ready: \(health.conditions.first.map { "\($0.condition.summary): \($0.detail)" } ?? "")")
+            notifier.status(
+                "not ready: \(health.conditions.first.map { "\($0.condition.summary): \($0.detail)" } ?? "")")
             return
         }
-        let text = "subnet \(lease.key), \(peers.count - refusals.count) peers"
+        let text = "subnet \(lease.key), \(overlay?.servedCount ?? 0) peers"
         guard !isAnnounced else {
             notifier.status(text)
             return
         }
         isAnnounced = true
         notifier.ready(status: text)
+        ProcessMemory.releaseAfterStart()
         logger.notice(
-            "ready", metadata: ["subnet": "\(lease.key)", "peers": "\(peers.count - refusals.count)", "mtu": "\(mtu)"])
+            "ready", metadata: ["subnet": "\(lease.key)", "peers": "\(overlay?.servedCount ?? 0)", "mtu": "\(mtu)"])
     }
 
     private func note(_ status: FirewallStatus) {

@@ -1,9 +1,16 @@
+import Backends
 import Leases
 import Synchronization
 
-/// Hands registry updates to one reader, merged: whatever comes while the reader is busy is one update.
+/// Hands what the registry and the host say to one reader, merged: whatever comes while the reader is busy is one
+/// delivery. One reader, so that no two things happen to the overlay at a time.
 final class UpdateMailbox: Sendable {
-    private let content = Mutex<RegistryUpdate?>(nil)
+    struct Delivery: Sendable {
+        var update: RegistryUpdate?
+        var facts: HostFacts?
+    }
+
+    private let content = Mutex(Delivery())
     private let signal: AsyncStream<Void>.Continuation
     /// Ticks when there is something to take.
     let arrivals: AsyncStream<Void>
@@ -12,14 +19,19 @@ final class UpdateMailbox: Sendable {
 
     func put(_ update: RegistryUpdate) {
         content.withLock { content in
-            if content == nil { content = update } else { content?.merge(update) }
+            if content.update == nil { content.update = update } else { content.update?.merge(update) }
         }
         signal.yield()
     }
 
-    func take() -> RegistryUpdate? {
+    func put(_ facts: HostFacts) {
+        content.withLock { $0.facts = facts }
+        signal.yield()
+    }
+
+    func take() -> Delivery {
         content.withLock { content in
-            defer { content = nil }
+            defer { content = Delivery() }
             return content
         }
     }
