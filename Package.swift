@@ -64,7 +64,7 @@ let package = Package(
             swiftSettings: [.swiftLanguageMode(.v6)]),
         .target(
             name: "EtcdRegistry",
-            dependencies: ["IPNetwork", "Leases", "EtcdAPI", grpcCore, grpcTransport, logging],
+            dependencies: ["IPNetwork", "Leases", "EtcdAPI", grpcCore, grpcTransport, nioCore, nioPosix, logging],
             swiftSettings: strict),
         .target(name: "Operations", swiftSettings: strict),
         .target(
@@ -107,6 +107,9 @@ let package = Package(
             dependencies: [
                 "Reconcile", "IPNetwork", "KernelState", "LinuxSystem", "Netlink", "NetlinkTesting", logging,
             ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "EtcdRegistryTests", dependencies: ["IPNetwork", "Leases", "EtcdRegistry", logging],
             swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["IPNetwork", "Lab"], swiftSettings: strict),
     ]

@@ -34,8 +34,8 @@ public struct Daemon: Sendable {
         }
         let health = HealthBoard([.starting: "starting"])
         // The monitor comes before the first reading, so that no change falls between the two.
-        let monitor = try NetlinkMonitor()
         let kernel = try NetlinkRouteSocket()
+        let monitor = try NetlinkMonitor(ignoring: kernel)
         let watcher = HostWatcher(configuration: configuration, kernel: kernel, health: health, logger: logger)
         let etcd = try configuration.etcd()
         let registry = EtcdLeaseRegistry(
@@ -64,7 +64,7 @@ public struct Daemon: Sendable {
                 let controller = OverlayController(
                     configuration: configuration, host: host, reconciler: reconciler, firewall: firewall,
                     notifier: notifier, health: health, logger: logger)
-                try await follow(registry, watcher, controller, host)
+                try await follow(registry, watcher, controller, host, health)
             },
         ]
         let group = ServiceGroup(
@@ -78,19 +78,15 @@ public struct Daemon: Sendable {
     }
 
     private func follow(
-        _ registry: EtcdLeaseRegistry, _ watcher: HostWatcher, _ controller: OverlayController, _ host: HostFacts
+        _ registry: EtcdLeaseRegistry, _ watcher: HostWatcher, _ controller: OverlayController, _ host: HostFacts,
+        _ health: HealthBoard
     ) async throws {
         let mailbox = UpdateMailbox()
-        // The claim is asked again for each subnet that is tried, and must then speak of the host as it is.
-        let facts = HostFactsBox(host)
-        let claim = LeaseClaim(
-            publicIP: host.publicIPv4, publicIPv6: host.publicIPv6,
-            previous: SubnetFile(path: configuration.subnetFile).previousSubnet()
-        ) { config, key, existing in
-            try BackendCatalogue.make(config: config, host: facts.value).attributes(for: key, existing: existing)
-        }
+        let follower = RegistryFollower(
+            registry: registry, subnetFile: SubnetFile(path: configuration.subnetFile), host: host, health: health,
+            logger: logger)
         try await withThrowingTaskGroup { group in
-            group.addTask { try await registry.run(claim: claim) { mailbox.put($0) } }
+            group.addTask { try await follower.run { mailbox.put($0) } }
             group.addTask {
                 for await _ in mailbox.arrivals {
                     let delivery = mailbox.take()
@@ -100,29 +96,16 @@ public struct Daemon: Sendable {
             }
             group.addTask {
                 await watcher.run { new in
-                    let old = facts.value
-                    facts.value = new
                     mailbox.put(new)
-                    if (old.publicIPv4, old.publicIPv6) != (new.publicIPv4, new.publicIPv6) {
-                        await registry.changePublicAddress(publicIP: new.publicIPv4, publicIPv6: new.publicIPv6)
-                    }
+                    follower.take(new)
                 }
             }
             group.addTask {
                 while (try? await Task.sleep(for: .seconds(1))) != nil { await controller.tick() }
             }
-            try await group.waitForAll()
+            // Not waitForAll, which would wait for the others after an error of one.
+            for try await _ in group {}
         }
-    }
-}
-
-/// The host's facts, shared by the claim and the watcher.
-private final class HostFactsBox: Sendable {
-    private let content: Mutex<HostFacts>
-    init(_ facts: HostFacts) { content = Mutex(facts) }
-    var value: HostFacts {
-        get { content.withLock { $0 } }
-        set { content.withLock { $0 = newValue } }
     }
 }
 

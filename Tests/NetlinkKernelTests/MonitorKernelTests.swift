@@ -15,6 +15,21 @@ import Testing
         return nil
     }
 
+    @Test func ownChangesAreLeftOut() async throws {
+        let own = try NetlinkRouteSocket(namespace: host.namespace)
+        let interface = try host.makeVeth()
+        try host.apply(
+            .addAddress(Address(interface: interface, address: try ip("192.0.2.1"), prefixLength: 24)))
+        let monitor = try NetlinkMonitor(groups: .routes, namespace: host.namespace, ignoring: own)
+        let hop = RoutePath.single(NextHop(gateway: try ip("192.0.2.9"), interface: interface))
+        let mine = Route(destination: try prefix("10.5.0.0/16"), path: hop)
+        let theirs = Route(destination: try prefix("10.6.0.0/16"), path: hop)
+        #expect(try own.execute([.addRoute(mine)]).isEmpty)
+        try host.apply(.addRoute(theirs))
+        let event = await first(monitor) { if case .routeChanged = $0 { true } else { false } }
+        #expect(event == .routeChanged(theirs))
+    }
+
     @Test func eachKindOfChangeArrives() async throws {
         let monitor = try NetlinkMonitor(namespace: host.namespace)
         let interface = try host.makeVeth()

@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/fib_rules.h>
+#include <linux/filter.h>
 #include <linux/fou.h>
 #include <linux/genetlink.h>
 #include <linux/if_addr.h>

@@ -15,6 +15,10 @@ public struct LeaseChanges: Hashable, Sendable {
 
     /// Adds what changed after this.
     public mutating func merge(_ later: LeaseChanges) {
+        if isEmpty {
+            self = later
+            return
+        }
         for (key, lease) in later.updated { update(lease, at: key) }
         for key in later.removed { remove(key) }
     }

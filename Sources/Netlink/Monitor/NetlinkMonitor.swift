@@ -38,13 +38,16 @@ public struct NetlinkMonitor: AsyncSequence, Sendable {
     ///   - namespace: `nil` for the calling thread's.
     ///   - limit: the number of events kept for a consumer that falls behind, before they collapse into a resync.
     ///   - receiveBuffer: the size of the socket's buffer in bytes.
+    ///   - own: a socket whose own changes are of no interest. Most of them then never leave the kernel; it does not
+    ///     say who changed a forwarding entry, so those still come.
     /// - Throws: ``NetlinkError/system(_:)`` when the namespace or the socket cannot be opened.
     public init(
-        groups: Groups = .all, namespace: NetworkNamespace? = nil, limit: Int = 4096, receiveBuffer: Int = 4 << 20
+        groups: Groups = .all, namespace: NetworkNamespace? = nil, limit: Int = 4096, receiveBuffer: Int = 4 << 20,
+        ignoring own: NetlinkRouteSocket? = nil
     ) throws(NetlinkError) {
         subscription = try Subscription(
             protocol: NETLINK_ROUTE, groups: groups.numbers, namespace: namespace, limit: limit,
-            receiveBuffer: receiveBuffer, overflow: .resync
+            receiveBuffer: receiveBuffer, ignoring: own?.port, overflow: .resync
         ) { header, payload throws(MalformedMessage) in
             try NetlinkEvent(type: header.nlmsg_type, message: payload)
         }

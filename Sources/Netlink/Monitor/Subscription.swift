@@ -8,17 +8,19 @@ final class Subscription<Element: Sendable>: Sendable {
     private let channel: EventChannel<Element>
 
     /// - Parameters:
+    ///   - port: what the socket at this port causes is left out.
     ///   - overflow: what the consumer gets in the place of what was lost.
     ///   - decode: gives the element of a message, or `nil` to leave it out. Runs on the reading thread.
     init(
         protocol number: CInt, groups: [UInt32], namespace: NetworkNamespace?, limit: Int, receiveBuffer: Int,
-        overflow: Element, decode: @escaping @Sendable (nlmsghdr, RawSpan) throws(MalformedMessage) -> Element?
+        ignoring port: UInt32? = nil, overflow: Element, decode: @escaping @Sendable (nlmsghdr, RawSpan) throws(MalformedMessage) -> Element?
     ) throws(NetlinkError) {
         let socket = try OwnedDescriptor.netlink(
             protocol: number, namespace: namespace, flags: CInt(SOCK_NONBLOCK.rawValue))
         _ = socket.growReceiveBuffer(to: CInt(clamping: receiveBuffer))
         let signal: EndSignal
         do throws(SystemCallError) {
+            if let port { try socket.drop(causedBy: port) }
             for group in groups { try socket.join(group: group) }
             signal = try EndSignal()
         } catch {

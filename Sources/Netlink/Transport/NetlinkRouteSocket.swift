@@ -7,11 +7,15 @@ import Synchronization
 /// The kernel's network state in one namespace, over a route netlink socket.
 public final class NetlinkRouteSocket: RouteNetlink {
     private let socket: Mutex<NetlinkSocket>
+    /// What the kernel writes on what this socket causes (`nlmsg_pid`).
+    let port: UInt32?
 
     /// - Parameter namespace: `nil` for the calling thread's.
     /// - Throws: ``NetlinkError/system(_:)`` when the namespace or the socket cannot be opened.
     public init(namespace: NetworkNamespace? = nil) throws(NetlinkError) {
-        socket = Mutex(try NetlinkSocket(protocol: NETLINK_ROUTE, namespace: namespace))
+        let opened = try NetlinkSocket(protocol: NETLINK_ROUTE, namespace: namespace)
+        port = opened.port
+        socket = Mutex(opened)
     }
 
     public func links() throws(NetlinkError) -> [Link] {

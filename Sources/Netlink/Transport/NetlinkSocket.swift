@@ -33,6 +33,9 @@ struct NetlinkSocket: ~Copyable, Sendable {
             descriptor.rawValue, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
 
+    /// What the kernel writes on what this socket causes.
+    var port: UInt32? { descriptor.port }
+
     // MARK: Dump
 
     /// Reads a whole table; begins again when it changed meanwhile.

@@ -49,6 +49,38 @@ extension OwnedDescriptor {
         }
     }
 
+    /// The address that the kernel gave the socket (`nl_pid`), which it puts on what the socket causes; `nil` when it
+    /// does not say.
+    var port: UInt32? {
+        var address = sockaddr_nl()
+        var length = socklen_t(MemoryLayout<sockaddr_nl>.size)
+        let code = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(rawValue, $0, &length) }
+        }
+        return code == 0 ? address.nl_pid : nil
+    }
+
+    /// Has the kernel keep back messages that the socket at `port` caused, by a filter on `nlmsg_pid`.
+    func drop(causedBy port: UInt32) throws(SystemCallError) {
+        let load = UInt16(BPF_LD | BPF_W | BPF_ABS)
+        let jumpIfEqual = UInt16(BPF_JMP | BPF_JEQ | BPF_K)
+        let answer = UInt16(BPF_RET | BPF_K)
+        // The filter machine loads words in network order; netlink has them in the host's.
+        var program = [
+            sock_filter(code: load, jt: 0, jf: 0, k: UInt32(MemoryLayout<nlmsghdr>.offset(of: \.nlmsg_pid) ?? 12)),
+            sock_filter(code: jumpIfEqual, jt: 0, jf: 1, k: port.bigEndian),
+            sock_filter(code: answer, jt: 0, jf: 0, k: 0),
+            sock_filter(code: answer, jt: 0, jf: 0, k: .max),
+        ]
+        try systemCall("setsockopt", "filter") {
+            program.withUnsafeMutableBufferPointer { buffer in
+                var filter = sock_fprog(len: UInt16(buffer.count), filter: buffer.baseAddress)
+                return setsockopt(
+                    rawValue, SOL_SOCKET, SO_ATTACH_FILTER, &filter, socklen_t(MemoryLayout<sock_fprog>.size))
+            }
+        }
+    }
+
     /// Asks for a receive buffer of `size` bytes, past the system's limit where CAP_NET_ADMIN allows it.
     ///
     /// - Returns: the size it has then.
