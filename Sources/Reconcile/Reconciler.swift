@@ -283,7 +283,8 @@ extension TrackedState {
         switch object {
         case .link(let name): links.isPending(name)
         case .address(let key): addresses.isPending(key)
-        case .route(let key): routes.isPending(key)
+        // Where somebody else's route is, ours is not tried.
+        case .route(let key): routes.isPending(key) && conflicts[key] == nil
         case .neighbour(let key): neighbours.isPending(key)
         case .fdb(let key): fdb.isPending(key)
         case .nexthop: false
