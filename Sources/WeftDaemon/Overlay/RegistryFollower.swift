@@ -1,0 +1,88 @@
+import Backends
+import EtcdRegistry
+import Leases
+import Logging
+import Operations
+import Synchronization
+
+/// Runs the registry for as long as the daemon runs: again from the host's new address when it gets one, since a
+/// connection from the old one hangs until a timeout finds out, and again when the network config cannot be used on this
+/// host, until it can.
+struct RegistryFollower: Sendable {
+    private let registry: EtcdLeaseRegistry
+    private let subnetFile: SubnetFile
+    private let health: HealthBoard
+    private let logger: Logger
+    private let host: CurrentHost
+
+    init(
+        registry: EtcdLeaseRegistry, subnetFile: SubnetFile, host: HostFacts, health: HealthBoard, logger: Logger
+    ) {
+        self.registry = registry
+        self.subnetFile = subnetFile
+        self.health = health
+        self.logger = logger
+        self.host = CurrentHost(host)
+    }
+
+    /// The external interface, its address or its MTU changed.
+    func take(_ new: HostFacts) { host.replace(with: new) }
+
+    /// Runs until the task is cancelled.
+    func run(publish: @escaping @Sendable (RegistryUpdate) -> Void) async throws {
+        while true {
+            try Task.checkCancellation()
+            let moves = host.moves()
+            do {
+                try await withThrowingTaskGroup { group in
+                    group.addTask { try await registry.run(claim: claim(), publish: publish) }
+                    group.addTask { for await _ in moves { return } }
+                    defer { group.cancelAll() }
+                    try await group.next()
+                }
+            } catch let error as BackendError {
+                if health.set(.configUnusable, "\(error)") {
+                    logger.error("the network config cannot be used on this host", metadata: ["error": "\(error)"])
+                }
+                try await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+
+    private func claim() -> LeaseClaim {
+        let facts = host.facts
+        return LeaseClaim(
+            publicIP: facts.publicIPv4, publicIPv6: facts.publicIPv6, previous: subnetFile.previousSubnet()
+        ) { [host] config, key, existing in
+            // Asked again for each subnet that is tried, and must then speak of the host as it is.
+            try BackendCatalogue.make(config: config, host: host.facts).attributes(for: key, existing: existing)
+        }
+    }
+}
+
+/// The host's facts as they are, and a signal when its addresses change.
+private final class CurrentHost: Sendable {
+    private let content: Mutex<(facts: HostFacts, move: AsyncStream<Void>.Continuation?)>
+
+    init(_ facts: HostFacts) { content = Mutex((facts, nil)) }
+
+    var facts: HostFacts { content.withLock { $0.facts } }
+
+    /// Ticks when the addresses change from now on. Only the last stream is served.
+    func moves() -> AsyncStream<Void> {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        content.withLock { $0.move = continuation }
+        return stream
+    }
+
+    func replace(with new: HostFacts) {
+        content.withLock { content in
+            let old = content.facts
+            content.facts = new
+            let isMove =
+                (old.localIPv4, old.localIPv6, old.publicIPv4, old.publicIPv6)
+                != (new.localIPv4, new.localIPv6, new.publicIPv4, new.publicIPv6)
+            if isMove { content.move?.yield() }
+        }
+    }
+}
