@@ -253,18 +253,15 @@ actor OverlayController {
     }
 
     private func note(_ current: [LeaseRejection]) {
-        let new = Dictionary(current.map { ($0.name, $0.reason) }) { $1 }
-        for (name, reason) in new where rejections[name] != reason {
-            logger.warning("ignoring a lease", metadata: ["lease": "\(name)", "reason": "\(reason)"])
-        }
-        rejections = new
+        // The registry has logged each.
+        rejections = Dictionary(current.map { ($0.name, $0.reason) }) { $1 }
         noteIgnored()
     }
 
     private func noteRefusals() {
         let current = overlay?.refusals ?? [:]
         for (key, refusal) in current where refusals[key] != refusal {
-            logger.warning("ignoring a lease", metadata: ["lease": "\(key)", "reason": "\(refusal)"])
+            logger.warning("lease ignored", metadata: ["key": "\(key)", "reason": "\(refusal)"])
         }
         if current != refusals {
             refusals = current
