@@ -1,0 +1,201 @@
+"""What is measured. Each function builds what it needs on a testbed and returns figures."""
+import concurrent.futures
+import json
+import select
+import socket
+import statistics
+import subprocess
+import time
+
+import etcd
+import kernel
+
+
+def wanted(leases, backend, own):
+    """The routes, neighbours and forwarding entries that a host should hold for these leases."""
+    routes, neighbours, forwarding = {}, {}, {}
+    for subnet, value in leases.items():
+        if value["PublicIP"] == own:
+            continue
+        first, address = subnet.split("/")[0], value["PublicIP"]
+        routes[subnet] = socket.inet_aton(first if backend == "vxlan" else address).hex()
+        if backend == "vxlan":
+            mac = value["BackendData"]["VtepMAC"].replace(":", "")
+            neighbours[first] = mac
+            forwarding[mac] = address
+    return routes, neighbours, forwarding
+
+
+def held(poll, backend):
+    if backend != "vxlan":
+        return poll.routes(), {}, {}
+    return poll.routes(), poll.neighbours(), poll.neighbours(kernel.AF_BRIDGE)
+
+
+def differences(one, other):
+    return sum(len(set(left.items()) ^ set(right.items())) for left, right in zip(one, other))
+
+
+class Converge:
+    """A number of leases in etcd, then one daemon: seconds from exec to every route, neighbour and forwarding entry."""
+
+    def __init__(self, testbed, server, backend, count):
+        self.testbed, self.server, self.backend, self.count = testbed, server, backend, count
+
+    def once(self, program, limit):
+        """-> host with the daemon running, seconds or None"""
+        self.server.client.delete_own()
+        host = self.testbed.host(1)
+        poll = host.kernel()
+        began = time.monotonic()
+        host.start(program)
+        seconds = None
+        pause = 0.001 if self.count <= 1000 else 0.01
+        while time.monotonic() - began < limit and host.process.poll() is None:
+            if poll.count_routes() >= self.count and (
+                self.backend != "vxlan"
+                or len(poll.neighbours()) >= self.count and len(poll.neighbours(kernel.AF_BRIDGE)) >= self.count
+            ):
+                seconds = time.monotonic() - began
+                break
+            time.sleep(pause)
+        poll.close()
+        return host, seconds
+
+
+def exact(server, host, backend, limit=10):
+    """Waits until the kernel holds exactly what the leases say; seconds, or None, and how many entries differ."""
+    poll = host.kernel()
+    began = time.monotonic()
+    goal = wanted(server.client.leases(), backend, host.address)
+    while True:
+        count = differences(goal, held(poll, backend))
+        elapsed = time.monotonic() - began
+        if count == 0 or elapsed > limit or host.process.poll() is not None:
+            poll.close()
+            return (elapsed if count == 0 else None), count
+        time.sleep(0.02)
+
+
+def put_to_watch(server, count):
+    """Milliseconds from sending a put to etcdctl's watch of it."""
+    watch = etcd.Watch(server.address, "/weft-bench/")
+    client = etcd.Client(server.address)
+    # The watch is there when it answers to a put.
+    while not watch.drain(0.2):
+        client.put("/weft-bench/start", "x")
+    while watch.drain(0.3):
+        pass
+    times = []
+    for index in range(count):
+        began = time.monotonic()
+        client.send("kv/put", client.put_body(f"/weft-bench/{index}", etcd.lease(index, "vxlan")[1]))
+        watch.drain(5)
+        times.append((time.monotonic() - began) * 1e3)
+        client.answer()
+        time.sleep(0.02)
+        watch.drain(0)
+    watch.stop()
+    client.call("kv/deleterange", {"key": etcd.coded("/weft-bench/"), "range_end": etcd.coded("/weft-bench0")})
+    return times
+
+
+def put_to_route(server, host, backend, first, count):
+    """Milliseconds from sending the put of a new lease to the kernel's word of its route."""
+    news = host.kernel(kernel.RTMGRP_IPV4_ROUTE)
+    client = etcd.Client(server.address)
+    times = []
+    for index in range(first, first + count):
+        subnet, value = etcd.lease(index, backend)
+        began = time.monotonic()
+        client.send("kv/put", client.put_body(f"{etcd.PREFIX}/subnets/{subnet}-24", value))
+        while time.monotonic() - began < 10:
+            if select.select([news.socket], [], [], 1)[0] and subnet in news.route_news():
+                times.append((time.monotonic() - began) * 1e3)
+                break
+        client.answer()
+        time.sleep(0.02)
+    news.close()
+    return times
+
+
+def churn(server, host, backend, first, operations=1000):
+    """Puts and deletes leases over eight connections as fast as etcd takes them; what `exact` says afterwards."""
+    lanes = 8
+    each = operations // lanes // 2
+
+    def lane(number):
+        client = etcd.Client(server.address)
+        base = first + number * each
+        for index in range(base, base + each):
+            client.put_lease(index, backend)
+            # Every third lease stays for the next lap.
+            if index % 3:
+                client.delete_lease(index, backend)
+            else:
+                client.put_lease(index, backend)
+
+    with concurrent.futures.ThreadPoolExecutor(lanes) as pool:
+        # Threads start in this thread's namespace, where etcd is reached.
+        list(pool.map(lane, range(lanes)))
+    return exact(server, host, backend)
+
+
+def together(testbed, server, program, count, limit=30):
+    """Starts daemons on as many hosts at once: how many hold a subnet of their own, run, and have all routes."""
+    server.client.delete_own()
+    hosts = [testbed.host(number) for number in range(1, count + 1)]
+    polls = [host.kernel() for host in hosts]
+    began = time.monotonic()
+    for host in hosts:
+        host.start(program)
+    complete, seconds = 0, None
+    while time.monotonic() - began < limit:
+        complete = sum(poll.count_routes() >= count - 1 for poll in polls)
+        if complete == count:
+            seconds = time.monotonic() - began
+            break
+        time.sleep(0.05)
+    subnets = {host.subnet()[0] for host in hosts if host.subnet()}
+    running = sum(host.process.poll() is None for host in hosts)
+    for poll in polls:
+        poll.close()
+    for host in hosts:
+        host.remove()
+    server.client.delete_own()
+    return {"subnets": len(subnets), "running": running, "complete": complete, "seconds": seconds}
+
+
+def throughput(testbed, server, program, streams, seconds, limit=15):
+    """Gbit/s of TCP between containers of two hosts."""
+    server.client.delete_own()
+    hosts = [testbed.host(1), testbed.host(2)]
+    try:
+        for host in hosts:
+            host.start(program)
+        polls = [host.kernel() for host in hosts]
+        deadline = time.monotonic() + limit
+        while not all(host.subnet() and poll.count_routes() >= 1 for host, poll in zip(hosts, polls)):
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.05)
+        for poll in polls:
+            poll.close()
+        (client, _), (answerer, address) = hosts[0].container(), hosts[1].container()
+        subprocess.run(["ip", "netns", "exec", client, "ping", "-c", "3", "-i", "0.2", "-q", address], check=True,
+                       stdout=subprocess.DEVNULL)
+        testbed.start(["ip", "netns", "exec", answerer, "iperf3", "-s", "-1"], f"{testbed.directory}/iperf.log")
+        time.sleep(0.5)
+        result = subprocess.run(
+            ["ip", "netns", "exec", client, "iperf3", "-c", address, "-J", "-t", str(seconds), "-P", str(streams)],
+            check=True, stdout=subprocess.PIPE)
+        return json.loads(result.stdout)["end"]["sum_received"]["bits_per_second"] / 1e9
+    finally:
+        for host in hosts:
+            host.remove()
+        server.client.delete_own()
+
+
+def median(values):
+    values = [value for value in values if value is not None]
+    return statistics.median(values) if values else None
