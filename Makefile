@@ -1,5 +1,6 @@
 # Set WEFT_SWIFT_FLAGS for more flags to swift build and swift test.
 SWIFT ?= swift
+CC = gcc
 FLAGS ?= $(WEFT_SWIFT_FLAGS)
 
 .PHONY: lab test release bench format lint check-modules dependencies clean
@@ -16,7 +17,10 @@ test: dependencies check-modules lint
 	$(SWIFT) test $(FLAGS) --skip-build
 
 ## build/release: weftd and weft with the Swift runtime inside, units and scripts.
-release:
+release: dependencies
+	mkdir -p .build/static
+	ln -sf "$$($(CC) -print-file-name=libstdc++.a)" .build/static/libstdc++.a
+	ln -sf "$$($(CC) -print-file-name=libgcc_eh.a)" .build/static/libgcc_s.a
 	$(SWIFT) build $(FLAGS) -c release --static-swift-stdlib --product weftd
 	$(SWIFT) build $(FLAGS) -c release --static-swift-stdlib --product weft
 	Scripts/package.sh

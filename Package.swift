@@ -78,10 +78,11 @@ let package = Package(
         .target(name: "Lab", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", subprocess], swiftSettings: strict),
         .executableTarget(
             name: "weftd", dependencies: ["LinuxSystem", "WeftDaemon", logging], swiftSettings: strict,
-            // The static runtime's arguments export every symbol, which keeps all code in the binary alive.
+            // The static runtime's arguments export every symbol, which keeps all code in the binary alive. `make release`
+            // puts the C++ library's archives in .build/static, so that the binary needs the C library alone.
             linkerSettings: [
                 .unsafeFlags(
-                    ["-use-ld=lld", "-Xlinker", "--no-export-dynamic", "-Xlinker", "--icf=safe"],
+                    ["-use-ld=lld", "-Xlinker", "--no-export-dynamic", "-Xlinker", "--icf=safe", "-L.build/static"],
                     .when(platforms: [.linux], configuration: .release))
             ]),
         .executableTarget(name: "weft", dependencies: ["LinuxSystem", "Lab", argumentParser], swiftSettings: strict),
