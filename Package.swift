@@ -112,6 +112,10 @@ let package = Package(
         .testTarget(
             name: "EtcdRegistryTests", dependencies: ["IPNetwork", "Leases", "EtcdRegistry", logging],
             swiftSettings: strict),
+        .testTarget(
+            name: "WeftDaemonTests",
+            dependencies: ["IPNetwork", "Leases", "LinuxSystem", "Netlink", "Operations", "WeftDaemon"],
+            swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["IPNetwork", "Lab"], swiftSettings: strict),
     ]
 )

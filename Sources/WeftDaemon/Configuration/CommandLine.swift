@@ -106,13 +106,13 @@ public enum DaemonCommandLine {
     /// The text of `--help`.
     public static var help: String {
         var text = """
-            weftd gives every container on every host an address of its own that every other container can reach.
+            weftd gives every container on every host an address that every other container can reach.
             It takes flanneld's place: same flags, registry and packets.
 
             usage: weftd [flags]
 
-            Flags take one dash or two, and a value after = or as the next word. Each has a variable: FLANNELD_ and the
-            flag's name in capitals, dashes as underscores; a flag wins over its variable.
+            Flags take one dash or two, and a value after = or as the next word. Each has a variable:
+            FLANNELD_ and the flag's name in capitals, dashes as underscores; a flag wins over its variable.
 
 
             """
@@ -122,7 +122,9 @@ public enum DaemonCommandLine {
             let padding =
                 left.count < 38
                 ? String(repeating: " ", count: 38 - left.count) : "\n" + String(repeating: " ", count: 38)
-            let end = flag.defaultText.isEmpty ? "" : " (\(flag.defaultText))"
+            // A long default goes on a line of its own.
+            let gap = flag.help.count + flag.defaultText.count > 60 ? "\n" + String(repeating: " ", count: 38) : " "
+            let end = flag.defaultText.isEmpty ? "" : "\(gap)(\(flag.defaultText))"
             text += left + padding + flag.help + end + "\n"
         }
         return text

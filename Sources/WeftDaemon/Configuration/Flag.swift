@@ -59,7 +59,7 @@ extension Flag {
         Flag("etcd-cafile", "certificate authority that etcd's certificate is checked with", file(\.etcdCAFile)),
         Flag("etcd-username", "user of etcd", file(\.etcdUsername, placeholder: "NAME")),
         Flag(
-            "etcd-password", "its password; better in FLANNELD_ETCD_PASSWORD, which ps does not show",
+            "etcd-password", "its password; better in the variable, which ps does not show",
             file(\.etcdPassword, placeholder: "PASSWORD")),
         Flag(
             "subnet-lease-renew-margin", "minutes before its end that the lease is renewed", default: "60",
@@ -68,21 +68,21 @@ extension Flag {
 
     private static let host: [Flag] = [
         Flag(
-            "iface", "external interface, by name or address; may be repeated, the first that exists is taken",
+            "iface", "external interface, by name or address; of several the first that exists",
             .text(placeholder: "NAME|IP") { configuration, value in
                 guard !value.isEmpty else { return "an interface's name or address" }
                 configuration.interfaces.append(value)
                 return nil
             }),
         Flag(
-            "iface-regex", "expression that its name or address matches; may be repeated; used after --iface",
+            "iface-regex", "expression that its name or address matches; after --iface",
             .text(placeholder: "REGEX") { configuration, value in
                 guard (try? Regex(value)) != nil else { return "a regular expression" }
                 configuration.interfaceExpressions.append(value)
                 return nil
             }),
         Flag(
-            "public-ip", "address at which other hosts reach this one, where it is not the interface's own",
+            "public-ip", "address at which other hosts reach this one, behind NAT",
             .text(placeholder: "IP") { configuration, value in
                 guard let address = IPv4Address(value), address.isUsableHostAddress else {
                     return "an IPv4 address that other hosts can reach"
@@ -126,7 +126,7 @@ extension Flag {
             "v", "how much to log: 0 events, 1 details, 2 all", default: "0",
             integer(\.verbosity, in: 0...10, placeholder: "LEVEL")),
         Flag(
-            "check", "check flags, config, kernel, rights and registry, say what would happen, change nothing",
+            "check", "say what a start would find and do; change nothing",
             variable: false, .boolean { $0.mode = $1 ? .check : $0.mode }),
         Flag("version", "print the version", variable: false, .boolean { $0.mode = $1 ? .version : $0.mode }),
         Flag("help", "print this", variable: false, .boolean { $0.mode = $1 ? .help : $0.mode }),
