@@ -13,6 +13,7 @@ extension EndToEnd {
                 let containers = try lab.hosts.map { try $0.addContainer() }
                 try await containers[0].reach(containers[1])
                 let before = try host.kernelText()
+                let events = try KernelEvents(host)
                 let tally = try await containers[0].pinging(containers[1]) {
                     for round in 0..<3 {
                         let old = try #require(try lab.client.get(lab.key(lease.name)))
@@ -25,9 +26,14 @@ extension EndToEnd {
                         report("lease deleted (\(round)): claimed again after \(time.milliseconds)")
                     }
                 }
-                // Peers see the lease go and come: that may cost a ping each time, but never more.
                 report("\(tally.lost) of \(tally.sent) pings lost")
-                #expect(tally.lost <= 3, "\(tally)")
+                #expect(try await events.all(host).isEmpty, "the host's own data plane was touched")
+                withKnownIssue(
+                    "peers have no route between seeing the lease go and seeing it come", isIntermittent: true
+                ) {
+                    #expect(tally.lost == 0, "\(tally)")
+                }
+                #expect(tally.longestGap < 50, "\(tally)")
                 #expect(try host.kernelText() == before)
                 for host in lab.hosts { try await lab.settle(host) }
             }
@@ -150,9 +156,9 @@ extension EndToEnd {
                 try lab.hosts[0].start()
                 try await lab.hosts[0].waitForSubnetFile()
                 let lease = try lab.lease(of: lab.hosts[0])
-                let stranger =
-                    #"{"PublicIP":"172.30.0.11","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"ee:00:00:00:00:99"}}"#
-                try lab.client.put(lab.key(lease.name), stranger)
+                var stranger = lease
+                stranger.mac = "ee:00:00:00:00:99"
+                try lab.put(stranger)
                 try await lab.hosts[0].waitForLog("ERROR", "overwritten", "--public-ip")
                 try await eventually("the lease says again what it must") { try lab.lease(of: lab.hosts[0]) == lease }
             }

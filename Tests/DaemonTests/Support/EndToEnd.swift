@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// Tests of the daemon as a process, with a real etcd, on hosts that are namespaces. One at a time: they count lost pings.
+/// Tests of the daemon as a process, with a real etcd, on hosts that are namespaces. One at a time, since
+/// they count lost pings.
 @Suite(
     .serialized,
     .enabled(if: getuid() == 0, "needs root"),

@@ -20,8 +20,8 @@ final class KernelEvents: Sendable {
 
     deinit { task.withLock { $0?.cancel() } }
 
-    /// Everything so far but the kernel's own learning of neighbours and what the container's bridge does. A link is made and removed to know that what came
-    /// before it has arrived.
+    /// Everything so far but the kernel's own learning of neighbours and what the container's bridge does. A link is made
+    /// and removed to know that what came before it has arrived.
     func all(_ host: LabHost) async throws -> [NetlinkEvent] {
         try host.ip("link add wd-mark type bridge")
         try await eventually("the events have arrived") {
@@ -51,6 +51,9 @@ final class KernelEvents: Sendable {
         case .neighbourChanged(let neighbour), .neighbourRemoved(let neighbour):
             !neighbour.state.contains(.permanent)
         case .forwardingEntryChanged(let entry), .forwardingEntryRemoved(let entry): !entry.state.contains(.permanent)
+        // Duplicate address detection of an interface that came up.
+        case .addressChanged(let address): address.address.v6?.isLinkLocal ?? false
+        case .routeChanged(let route): route.proto == .kernel && route.destination.isIPv6
         default: false
         }
     }

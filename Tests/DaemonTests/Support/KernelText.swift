@@ -62,9 +62,9 @@ struct ExpectedLease: Hashable, Sendable {
     var name: String { "\(subnet.address)-\(subnet.length)" }
 
     var value: String {
+        let type = mac == nil ? "host-gw" : "vxlan"
         let data = mac.map { #","BackendData":{"VNI":1,"VtepMAC":"\#($0)"}"# } ?? ""
-        return
-            #"{"PublicIP":"\#(publicIP)","PublicIPv6":null,"BackendType":"\#(mac == nil ? "host-gw" : "vxlan")"\#(data)}"#
+        return #"{"PublicIP":"\#(publicIP)","PublicIPv6":null,"BackendType":"\#(type)"\#(data)}"#
     }
 
     /// What a vxlan host holds for it.

@@ -3,8 +3,7 @@ import IPNetwork
 import LinuxSystem
 import Synchronization
 
-/// Hosts as namespaces on one switch, with an etcd beside the switch. Names are unique, so that tests of two runs do not
-/// meet.
+/// Hosts as namespaces on one switch, with an etcd beside the switch. Names are unique, so that two runs do not meet.
 final class TestLab: Sendable {
     static let vxlan = #"{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}"#
     static let hostGateway = #"{"Network":"10.5.0.0/16","Backend":{"Type":"host-gw"}}"#
