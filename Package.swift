@@ -116,6 +116,8 @@ let package = Package(
             name: "WeftDaemonTests",
             dependencies: ["IPNetwork", "Leases", "LinuxSystem", "Netlink", "Operations", "WeftDaemon"],
             swiftSettings: strict),
+        .testTarget(
+            name: "DaemonTests", dependencies: ["IPNetwork", "Lab", "LinuxSystem", "Netlink"], swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["IPNetwork", "Lab"], swiftSettings: strict),
     ]
 )
