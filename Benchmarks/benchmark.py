@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -179,6 +180,8 @@ def main():
     parser.add_argument("--seconds", type=int, default=5, help="how long each takes (5)")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="start, large, events, churn, together, tcp")
     options = parser.parse_args()
+    # A run that is told to end removes its namespaces on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     programs = {"weftd": os.path.abspath(options.weftd)}
     if options.flanneld:
         programs = {"flanneld": os.path.abspath(options.flanneld), **programs}
