@@ -69,12 +69,15 @@ final class TestLab: Sendable {
     }
 
     private func remove(keepingLogs: Bool) {
+        if keepingLogs {
+            for host in hosts {
+                print("\(host.namespace):\n\((try? host.kernelText())?.joined(separator: "\n") ?? "")")
+                print(host.log.suffix(4000))
+            }
+        }
         for host in hosts { host.stop(SIGKILL) }
         for member in etcd { member.stop() }
         Self.remove(labsNamed: name)
-        if keepingLogs {
-            for host in hosts where !host.log.isEmpty { print("\(host.namespace):\n\(host.log.suffix(4000))") }
-        }
         try? FileManager.default.removeItem(atPath: directory)
     }
 
