@@ -1,8 +1,9 @@
-import EtcdRegistry
 import Foundation
 import IPNetwork
 import Leases
 import Testing
+
+@testable import EtcdRegistry
 
 func leaseValue(_ host: Int) -> String {
     #"{"PublicIP":"172.30.\#(host / 256).\#(host % 256)","PublicIPv6":null,"BackendType":"vxlan"}"#
@@ -159,6 +160,21 @@ extension EtcdTests {
                 await session.discardPrepared()
             }
             #expect(try server.control("lease", "list").contains("found 1 leases"))
+        }
+
+        @Test func anOldSpareIsNotBound() async throws {
+            let server = try EtcdServer()
+            try await server.start()
+            let store = try v3Store(server, prefix: "/p")
+            try await session(store) { session in
+                await session.prepareCreate()
+                let spare = try #require(store.spare.withLock { $0 })
+                store.spare.withLock { $0 = SpareLease(id: spare.id, grantedAt: .now - .seconds(61)) }
+                _ = try await session.create(name: "a", value: [1]).created()
+                let id = String(spare.id, radix: 16)
+                #expect(try !server.control("lease", "list").contains(id), "it is revoked")
+                #expect(try server.control("lease", "list").contains("found 1 leases"))
+            }
         }
 
         @Test func stoppingIsPromptWhateverTheState() async throws {

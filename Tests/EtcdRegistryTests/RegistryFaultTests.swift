@@ -89,6 +89,7 @@ private func store(config: String? = networkConfig, endpoints: [String] = ["memo
             if case .unavailable(let cause) = $0.condition { cause.contains("no subnet is free") } else { false }
         }
         #expect(host.now.own == nil)
+        try await eventually("what a create needs is not kept for it") { !store.state.withLock { $0.isPrepared } }
         store.remove("10.5.2.0-24")
         #expect(try await host.acquired().key.description == "10.5.2.0-24")
         #expect(host.now.peers.count == 3)

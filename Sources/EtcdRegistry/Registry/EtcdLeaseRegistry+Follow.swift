@@ -44,10 +44,8 @@ extension EtcdLeaseRegistry {
         }
         change { $0.replaceAll(snapshot.leases) }
         try await settleOwn(session)
-        if own != nil {
-            report(.connected)
-            await session.discardPrepared()
-        }
+        if own != nil { report(.connected) }
+        if own != nil || isFull { await session.discardPrepared() }
         flush()
         return snapshot.revision
     }
@@ -139,7 +137,10 @@ extension EtcdLeaseRegistry {
                 if name == own?.record.name { try await reclaim(session) }
             }
         }
-        if mayBeFree, isFull, own == nil, relistReason == nil { try await acquire(session) }
+        if mayBeFree, isFull, own == nil, relistReason == nil {
+            try await acquire(session)
+            if isFull { await session.discardPrepared() }
+        }
     }
 
     /// Answers to our own writes tell of changes before the watch does.

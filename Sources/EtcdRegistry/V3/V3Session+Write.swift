@@ -5,12 +5,7 @@ import Leases
 
 extension V3Session {
     func create(name: String, value: [UInt8]) async throws(StoreError) -> CreateOutcome {
-        let granted: Int64
-        if let spare = store.spare.withLock({ $0 }), !spare.mayBeBound {
-            granted = spare.id
-        } else {
-            granted = try await grant()
-        }
+        let granted = try await etcdLease()
         let key = keys.subnet(name)
         let put = EtcdPutRequest.with {
             $0.key = key
@@ -114,6 +109,15 @@ extension V3Session {
         _ = try? await grant()
     }
 
+    /// The spare if it is fresh, else a new one.
+    private func etcdLease() async throws(StoreError) -> Int64 {
+        if let spare = store.spare.withLock({ $0 }) {
+            if spare.isFresh(at: .now, renewMargin: store.configuration.renewMargin) { return spare.id }
+            await discardPrepared()
+        }
+        return try await grant()
+    }
+
     func discardPrepared() async {
         guard let spare = store.spare.withLock({ $0 }) else { return }
         do {
@@ -172,11 +176,12 @@ extension V3Session {
     private func grant() async throws(StoreError) -> Int64 {
         let (seconds, attoseconds) = store.configuration.leaseTimeToLive.components
         let request = EtcdLeaseGrantRequest.with { $0.ttl = max(seconds + (attoseconds > 0 ? 1 : 0), 1) }
+        let asked = ContinuousClock.now
         let answer = try await call(RequestSubject("grant an etcd lease", key: keys.subnets, writes: true)) {
             metadata, options in
             try await EtcdLease.Client(wrapping: self.client).leaseGrant(request, metadata: metadata, options: options)
         }
-        store.spare.withLock { $0 = SpareLease(id: answer.id) }
+        store.spare.withLock { $0 = SpareLease(id: answer.id, grantedAt: asked) }
         return answer.id
     }
 

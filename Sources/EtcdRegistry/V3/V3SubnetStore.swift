@@ -79,8 +79,16 @@ public final class V3SubnetStore: SubnetStore {
 /// A granted etcd lease without a key.
 struct SpareLease {
     let id: Int64
+    /// Not later than the start of its time to live.
+    let grantedAt: ContinuousClock.Instant
     /// A create with it ended without an answer: a key may be bound to it.
     var mayBeBound = false
+
+    /// A key that is bound to it must live, but for a moment, as long as with an etcd lease granted now: its renewal is
+    /// planned by that.
+    func isFresh(at now: ContinuousClock.Instant, renewMargin: Duration) -> Bool {
+        !mayBeBound && now - grantedAt < min(.seconds(60), renewMargin / 2)
+    }
 }
 
 extension EtcdEndpoint {

@@ -13,6 +13,8 @@ final class MemoryStore: SubnetStore {
         var nextWatch = 0
         // Faults.
         var isUnavailable = false
+        /// Left by a preparation and not used nor discarded.
+        var isPrepared = false
         /// How many of the next creates lose to another host.
         var rivals = 0
         var duplicatesEvents = false
@@ -154,8 +156,8 @@ struct MemorySession: SubnetSession {
         throw StoreError(.cancelled, cause: "cancelled")
     }
 
-    func prepareCreate() async {}
-    func discardPrepared() async {}
+    func prepareCreate() async { store.state.withLock { $0.isPrepared = true } }
+    func discardPrepared() async { store.state.withLock { $0.isPrepared = false } }
 
     func create(name: String, value: [UInt8]) async throws(StoreError) -> CreateOutcome {
         try access { state throws(StoreError) in
@@ -167,6 +169,7 @@ struct MemorySession: SubnetSession {
             }
             if let taken = state.records[name] { return .taken(taken) }
             let record = state.put(name, value, isReservation: false)
+            state.isPrepared = false
             if state.losesAnswerOfNextCreate {
                 state.losesAnswerOfNextCreate = false
                 throw StoreError(.timedOut, cause: "memory: no answer in time")
