@@ -102,6 +102,33 @@ import Testing
         #expect(set.setConfig(dual).removed.count == 2)
     }
 
+    /// The example config in flannel's documentation, with hosts in the part that the bounds spare.
+    @Test func hostsMayLiveInsideNetwork() throws {
+        var set = LeaseSet(
+            config: try config(
+                #"""
+                {"Network":"10.0.0.0/8","SubnetLen":20,"SubnetMin":"10.10.0.0","SubnetMax":"10.99.0.0",
+                 "EnableIPv6":true,"IPv6Network":"fd00::/16","IPv6SubnetMin":"fd00:0:0:10::",
+                 "IPv6SubnetMax":"fd00:0:0:99::"}
+                """#))
+        func dual(_ name: String, _ ipv4: String, _ ipv6: String, _ revision: Int64) -> LeaseRecord {
+            record(name, Array("{\"PublicIP\":\"\(ipv4)\",\"PublicIPv6\":\"\(ipv6)\"}".utf8), revision)
+        }
+        let good = dual("10.10.0.0-20&fd00:0:0:10::-64", "10.0.1.5", "fd00::5", 1)
+        _ = set.setOwn(key: nil, publicIP: IPv4Address(10, 0, 1, 1), publicIPv6: IPv6Address("fd00::1"))
+        _ = set.replaceAll([
+            good, dual("10.10.16.0-20&fd00:0:0:11::-64", "10.99.15.255", "fd00::6", 2),
+            dual("10.10.32.0-20&fd00:0:0:12::-64", "10.99.16.0", "fd00:0:0:99:ffff:ffff:ffff:ffff", 3),
+            dual("10.10.48.0-20&fd00:0:0:13::-64", "10.99.16.1", "fd00:0:0:9a::", 4),
+        ])
+        #expect(Set(set.leases.keys.map(\.description)) == [good.name, "10.10.48.0-20&fd00:0:0:13::-64"])
+        #expect(set.rejections.allSatisfy { $0.reason.contains("gives out") } && set.rejections.count == 2)
+        // A network without room for its hosts, which flannel takes too.
+        _ = set.setConfig(try config(#"{"Network":"10.0.0.0/8"}"#))
+        #expect(set.leases.count == 4)
+        #expect(set.put(record("10.0.7.0-24", Array(#"{"PublicIP":"10.0.7.9"}"#.utf8), 5)).isEmpty)
+    }
+
     /// Enough leases, in random order, for the sorted chunks to split and to empty.
     @Test func manyLeases() throws {
         var generator = SeededGenerator(seed: 7)

@@ -33,6 +33,17 @@ extension NetworkConfig {
     }
 }
 
+extension AddressRange {
+    /// The last address of the highest subnet that is given out.
+    fileprivate var lastAddress: Address { Prefix(subnetMax, length: subnetLength)?.lastAddress ?? subnetMax }
+
+    /// Whether a container may get this address.
+    fileprivate func gives(_ address: Address) -> Bool { subnetMin <= address && address <= lastAddress }
+}
+
+/// Hosts may live inside Network: flannel's example config has 10.0.0.0/8 with bounds that spare the hosts' part. They
+/// may even live between the bounds, where it works on flannel until somebody leases the subnet around a host: when this
+/// host does, its peers may too.
 private struct FamilyRules<Address: NetworkAddress> {
     let range: AddressRange<Address>
     let networkName: String
@@ -57,8 +68,15 @@ private struct FamilyRules<Address: NetworkAddress> {
         guard isPossible(publicIP) else {
             return "\(publicIPName) \(publicIP) is no address that another host can have"
         }
-        guard !range.network.contains(publicIP) else {
-            return "\(publicIPName) \(publicIP) lies inside the overlay's \(networkName) \(range.network)"
+        if subnet.contains(publicIP) {
+            return "\(publicIPName) \(publicIP) lies inside the lease's own subnet \(subnet)"
+        }
+        if let ownSubnet, ownSubnet.contains(publicIP) {
+            return "\(publicIPName) \(publicIP) lies inside this host's own subnet \(ownSubnet)"
+        }
+        if range.gives(publicIP), ownPublicIP.map(range.gives) != true {
+            return "\(publicIPName) \(publicIP) lies inside the overlay: \(networkName) \(range.network) gives out "
+                + "\(range.subnetMin) to \(range.lastAddress)"
         }
         guard publicIP != ownPublicIP else {
             return "\(publicIPName) \(publicIP) is this host's own"
