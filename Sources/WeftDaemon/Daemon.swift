@@ -55,6 +55,8 @@ public struct Daemon: Sendable {
                     await reconciler.note(event)
                     watcher.note(event)
                 }
+                // A service manager starts it again, and a start reads everything.
+                guard Task.isCancelled else { throw DaemonError("the kernel's notifications ended") }
             },
             Part("reconciler") { await reconciler.run() },
             Part("firewall") { await firewall.run() },
@@ -83,8 +85,7 @@ public struct Daemon: Sendable {
     ) async throws {
         let mailbox = UpdateMailbox()
         let follower = RegistryFollower(
-            registry: registry, subnetFile: SubnetFile(path: configuration.subnetFile), host: host, health: health,
-            logger: logger)
+            registry: registry, subnetFile: SubnetFile(path: configuration.subnetFile), host: host)
         try await withThrowingTaskGroup { group in
             group.addTask { try await follower.run { mailbox.put($0) } }
             group.addTask {
@@ -107,6 +108,12 @@ public struct Daemon: Sendable {
             for try await _ in group {}
         }
     }
+}
+
+/// Why the daemon cannot go on.
+struct DaemonError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
 }
 
 /// A part of the daemon as a service: it runs until the group shuts down.
@@ -133,11 +140,15 @@ private struct Part: Service, CustomStringConvertible {
 
 extension DaemonConfiguration {
     /// The registry's part of the configuration.
-    func etcd() throws(EtcdConfigurationError) -> EtcdConfiguration {
-        try EtcdConfiguration(
-            endpoints: etcdEndpoints, prefix: etcdPrefix,
-            tls: EtcdTLS(caFile: etcdCAFile, certificateFile: etcdCertificateFile, keyFile: etcdKeyFile),
-            credentials: etcdUsername.map { EtcdCredentials(user: $0, password: etcdPassword ?? "") },
-            renewMargin: .seconds(renewMargin * 60))
+    func etcd() throws(ConfigurationError) -> EtcdConfiguration {
+        do throws(EtcdConfigurationError) {
+            return try EtcdConfiguration(
+                endpoints: etcdEndpoints, prefix: etcdPrefix,
+                tls: EtcdTLS(caFile: etcdCAFile, certificateFile: etcdCertificateFile, keyFile: etcdKeyFile),
+                credentials: etcdUsername.map { EtcdCredentials(user: $0, password: etcdPassword ?? "") },
+                renewMargin: .seconds(renewMargin * 60))
+        } catch {
+            throw ConfigurationError("--\(error)")
+        }
     }
 }

@@ -41,11 +41,12 @@ private func store(config: String? = networkConfig, endpoints: [String] = ["memo
     @Test func reusesLeaseWithItsPublicIP() async throws {
         let store = store()
         store.put("10.5.7.0-24", value("172.30.0.1"))
-        let before = store.records
+        let before = try #require(store.records["10.5.7.0-24"])
         let host = RunningRegistry(store, publicIP: ours)
         #expect(try await host.acquired().key.description == "10.5.7.0-24")
-        try await eventually("it is renewed") { store.state.withLock { $0.renewals } == 1 }
-        #expect(store.records == before, "peers see no event")
+        let after = try #require(store.records["10.5.7.0-24"])
+        #expect(after.value == before.value && after.createRevision == before.createRevision)
+        #expect(after.modRevision > before.modRevision, "another host with this PublicIP gets to know")
         await host.stop()
     }
 
@@ -279,6 +280,7 @@ private func store(config: String? = networkConfig, endpoints: [String] = ["memo
         let host = RunningRegistry(store, publicIP: ours)
         let own = try await host.acquired()
         let theirs = value("172.30.0.1", #","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:66"}"#)
+        try await eventually("it watches") { store.state.withLock { $0.watches.count } == 1 }
         for _ in 0..<5 { store.put(own.key.description, theirs) }
         try await host.until("it is said") { state in
             state.log.contains { $0.hasPrefix("error") && $0.contains("--public-ip") }

@@ -148,6 +148,22 @@ final class EventLog: Sendable {
     }
 
     @Test(arguments: StoreKind.available)
+    func takesOverOnlyWhatIsUnchanged(_ kind: StoreKind) async throws {
+        let fixture = try await kind.make()
+        try await session(fixture.store) { session in
+            let first = try await session.create(name: "a", value: [1]).created()
+            guard case .written(let second) = try await session.takeOver(first, value: [1]) else {
+                Issue.record("not written")
+                return
+            }
+            #expect(second.modRevision > first.modRevision && second.createRevision == first.createRevision)
+            #expect(second.value == [1] && !second.isReservation)
+            #expect(try await session.takeOver(first, value: [2]) == .changed(second))
+            #expect(try await session.snapshot().leases == [second])
+        }
+    }
+
+    @Test(arguments: StoreKind.available)
     func watchReportsEachChangeOnceAndInOrder(_ kind: StoreKind) async throws {
         let fixture = try await kind.make()
         try await session(fixture.store) { session in

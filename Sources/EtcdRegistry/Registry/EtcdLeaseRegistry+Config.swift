@@ -16,7 +16,8 @@ extension EtcdLeaseRegistry {
         if isFirst {
             relistReason = "the network config is there"
         } else if own != nil {
-            try await publishAddress(session)
+            retryAt = nil
+            try await publishAttributes(session)
         }
     }
 

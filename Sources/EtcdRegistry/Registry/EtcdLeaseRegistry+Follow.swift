@@ -43,15 +43,17 @@ extension EtcdLeaseRegistry {
             leases = set
         }
         change { $0.replaceAll(snapshot.leases) }
+        // Peers don't wait for our own lease, which perhaps can't be written.
+        flush()
         try await settleOwn(session)
         if own != nil { report(.connected) }
-        if own != nil || isFull { await session.discardPrepared() }
+        if own != nil || isFull || retryAt != nil { await session.discardPrepared() }
         flush()
         return snapshot.revision
     }
 
     private func prepareCreate(_ session: any SubnetSession) async {
-        guard own == nil, claim.previous == nil, !isFull else { return }
+        guard own == nil, claim.previous == nil, !isFull, retryAt == nil else { return }
         await session.prepareCreate()
     }
 
@@ -67,8 +69,6 @@ extension EtcdLeaseRegistry {
     /// - Returns: Why a new list is needed.
     private func watch(_ session: any SubnetSession, after revision: Int64) async throws -> String {
         let (stream, continuation) = AsyncStream.makeStream(of: RegistryInput.self)
-        inputs = continuation
-        defer { inputs = nil }
         return try await withThrowingDiscardingTaskGroup { group in
             defer { group.cancelAll() }
             group.addTask {
@@ -79,54 +79,43 @@ extension EtcdLeaseRegistry {
                     continuation.yield(.failed(error))
                 }
             }
-            var armed: ContinuousClock.Instant?
-            arm(&armed, &group, continuation)
+            var alarm = Alarm()
+            alarm.set(nextDeadline) { continuation.yield(.deadline($0)) }
             for await input in stream {
                 switch input {
                 case .events(let events): try await apply(events, session)
-                case .deadline:
-                    armed = nil
+                case .deadline(let instant):
+                    guard alarm.accepts(instant) else { continue }
                     try await meetDeadlines(session)
-                case .addressChanged: try await publishAddress(session)
                 case .ended(.compacted): relistReason = "the history was compacted"
                 case .ended(.cancelled(let reason)): relistReason = "the server ended the watch: \(reason)"
                 case .failed(let error): throw error
                 }
                 flush()
                 if let relistReason { return relistReason }
-                arm(&armed, &group, continuation)
+                alarm.set(nextDeadline) { continuation.yield(.deadline($0)) }
             }
             throw CancellationError()
         }
     }
 
-    /// Has the next deadline come as an input.
-    private func arm(
-        _ armed: inout ContinuousClock.Instant?, _ group: inout ThrowingDiscardingTaskGroup<any Error>,
-        _ continuation: AsyncStream<RegistryInput>.Continuation
-    ) {
-        guard let next = [own?.renewAt, rewrite.at].compactMap({ $0 }).min(), armed.map({ next < $0 }) ?? true else {
-            return
-        }
-        armed = next
-        group.addTask { [clock] in
-            // Only cancellation ends it early.
-            guard (try? await clock.sleep(until: next)) != nil else { return }
-            continuation.yield(.deadline)
-        }
+    private var nextDeadline: ContinuousClock.Instant? {
+        [own?.renewAt, rewrite.at, retryAt].compactMap { $0 }.min()
     }
 
     private func apply(_ events: [SubnetEvent], _ session: any SubnetSession) async throws {
         var mayBeFree = false
+        var hasNewConfig = false
         for event in events {
             switch event {
             case .config(let text):
+                hasNewConfig = true
                 try await configChanged(text, session)
-                mayBeFree = true
             case .put(let record):
                 guard let leases, isNews(record.name, record.modRevision, leases) else { continue }
                 if record.name == own?.record.name {
                     try await ownRecordChanged(record, session)
+                    try await publishAttributes(session)
                 } else {
                     change { $0.put(record) }
                 }
@@ -137,9 +126,10 @@ extension EtcdLeaseRegistry {
                 if name == own?.record.name { try await reclaim(session) }
             }
         }
-        if mayBeFree, isFull, own == nil, relistReason == nil {
+        let isWorthTrying = hasNewConfig ? isFull || retryAt != nil : mayBeFree && isFull
+        if isWorthTrying, own == nil, relistReason == nil {
             try await acquire(session)
-            if isFull { await session.discardPrepared() }
+            if own == nil { await session.discardPrepared() }
         }
     }
 

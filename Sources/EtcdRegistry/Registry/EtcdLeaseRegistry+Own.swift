@@ -3,7 +3,7 @@ import Logging
 
 // Keeping the lease.
 extension EtcdLeaseRegistry {
-    /// After a list: is the lease still ours and as it should be?
+    /// After a list, and again after what failed: is the lease still ours and as it should be?
     func settleOwn(_ session: any SubnetSession) async throws {
         if let own {
             switch leases?.record(named: own.record.name) {
@@ -14,9 +14,10 @@ extension EtcdLeaseRegistry {
                 }
             }
             renewSoon()
-            if self.own != nil { try await publishAddress(session) }
+            try await publishAttributes(session)
         }
         if own == nil, relistReason == nil { try await acquire(session) }
+        try await removeDoubles(session)
     }
 
     /// A restored or restarted registry may count the time to live from another start, so that a lease is renewed
@@ -26,7 +27,32 @@ extension EtcdLeaseRegistry {
         own?.renewAt = min(renewAt, clock.now + .seconds(60) * Double.random(in: 0.1...1))
     }
 
-    /// Our key was written, and not by us.
+    /// Does something for this host's lease. What a new session would not mend is logged and tried again after a while;
+    /// the peers are followed meanwhile.
+    ///
+    /// - Returns: Whether it was done.
+    @discardableResult
+    func attempt(_ what: String, _ body: () async throws -> Void) async throws -> Bool {
+        let cause: String
+        do {
+            try await body()
+            return true
+        } catch let error as StoreError where isStarted && error.isAboutTheRequest {
+            cause = error.description
+        } catch let error where !(error is StoreError || error is CancellationError) {
+            // The claim's: this host can't do what the config says.
+            cause = "the network config cannot be used on this host: \(error)"
+        }
+        retryAt = clock.now + .seconds(60) * Double.random(in: 0.5...1)
+        if own == nil {
+            report(.unavailable(cause: cause))
+        } else if repeated.isDue(cause, at: clock.now) {
+            logger.error("can't \(what), trying again", metadata: ["cause": "\(cause)"])
+        }
+        return false
+    }
+
+    /// Our key was written, and not by us as far as we know.
     func ownRecordChanged(_ record: LeaseRecord, _ session: any SubnetSession) async throws {
         guard let own else { return }
         change { $0.put(record) }
@@ -40,8 +66,20 @@ extension EtcdLeaseRegistry {
             return
         }
         if lease.attributes == own.lease.attributes {
-            // A renewal by a stock daemon, or a write of ours whose answer was lost.
+            // A renewal by a stock daemon, the start of one that takes over, or a write of ours whose answer was lost.
             self.own = OwnHold(record: record, lease: lease, renewAt: record.isReservation ? nil : clock.now)
+            rewrite.done()
+            if foreignWrites.areTooMany(withOneAt: clock.now) {
+                sayPublicIPIsShared(
+                    "this host's lease is written again and again by another", own,
+                    "another host, or another daemon on this one, uses this host's PublicIP and so its subnet")
+            }
+            return
+        }
+        if let config = config?.value, lease.attributes == (try? wanted(own, config)) {
+            // The answer to our own write was lost.
+            try hold(record, renewAt: record.isReservation ? nil : clock.now)
+            mayHaveDoubles = true
             return
         }
         overwritten(by: record, "another host, or another daemon on this one, uses this host's PublicIP")
@@ -58,10 +96,15 @@ extension EtcdLeaseRegistry {
     private func overwritten(by record: LeaseRecord, _ reason: String) {
         guard let own else { return }
         self.own?.record = record
-        if record.isReservation { self.own?.renewAt = nil }
+        // Whoever wrote it gave it a time to live of their own.
+        self.own?.renewAt = record.isReservation ? nil : clock.now
         rewrite.plan(now: clock.now, atOnce: record.isReservation)
+        sayPublicIPIsShared("this host's lease was overwritten", own, reason)
+    }
+
+    private func sayPublicIPIsShared(_ message: Logger.Message, _ own: OwnHold, _ reason: String) {
         logger.error(
-            "this host's lease was overwritten",
+            message,
             metadata: [
                 "subnet": "\(own.key)",
                 "publicIP": "\(claim.publicIP?.description ?? claim.publicIPv6?.description ?? "")",
@@ -101,10 +144,15 @@ extension EtcdLeaseRegistry {
         }
         logger.warning(
             "this host's lease is gone from the registry, taking it again", metadata: ["subnet": "\(own.key)"])
-        let value = LeaseCodec.encode(try wanted(own, config))
-        switch try await session.create(name: own.record.name, value: value) {
-        case .created(let record): try hold(record, renewAt: clock.now + renewalInterval)
-        case .taken(let record): try await ownRecordChanged(record, session)
+        // There is nothing to renew or to write until it is there again.
+        self.own?.renewAt = nil
+        rewrite.done()
+        try await attempt("take the lease again") {
+            let value = LeaseCodec.encode(try wanted(own, config))
+            switch try await session.create(name: own.record.name, value: value) {
+            case .created(let record): try hold(record, renewAt: clock.now + renewalInterval)
+            case .taken(let record): try await ownRecordChanged(record, session)
+            }
         }
     }
 
@@ -113,25 +161,77 @@ extension EtcdLeaseRegistry {
     }
 
     /// Writes the lease if what it should say, after a new public address or config, is not what it says.
-    func publishAddress(_ session: any SubnetSession) async throws {
+    func publishAttributes(_ session: any SubnetSession) async throws {
         setOwn()
-        guard let own, let config = config?.value, rewrite.at == nil else { return }
-        if try wanted(own, config) != own.lease.attributes { try await rewriteOwn(session) }
-    }
-
-    private func rewriteOwn(_ session: any SubnetSession) async throws {
-        rewrite.done()
-        guard let own, let config = config?.value else { return }
-        switch try await session.replace(own.record, value: LeaseCodec.encode(try wanted(own, config))) {
-        case .written(let record): try hold(record, renewAt: record.isReservation ? nil : own.renewAt ?? clock.now)
-        case .changed(let record?): try await ownRecordChanged(record, session)
-        case .changed(nil): try await reclaim(session)
+        guard let own, let config = config?.value, rewrite.at == nil, retryAt == nil else { return }
+        try await attempt("publish what changed on this host") {
+            if try wanted(own, config) != own.lease.attributes { try await rewriteOwn(session) }
         }
     }
 
+    /// How often a write is tried again at once when what is there is ours, but not what it should be.
+    private static let rewriteAttempts = 3
+
+    private func rewriteOwn(_ session: any SubnetSession) async throws {
+        for _ in 0..<Self.rewriteAttempts {
+            guard let own, let config = config?.value else { return }
+            let wanted = try wanted(own, config)
+            switch try await session.replace(own.record, value: LeaseCodec.encode(wanted)) {
+            case .written(let record):
+                try hold(record, renewAt: record.isReservation ? nil : own.renewAt ?? clock.now)
+                mayHaveDoubles = true
+                try await removeDoubles(session)
+                return
+            case .changed(nil): return try await reclaim(session)
+            case .changed(let record?):
+                rewrite.done()
+                try await ownRecordChanged(record, session)
+                guard rewrite.at == nil, let now = self.own, now.key == own.key, now.lease.attributes != wanted else {
+                    return
+                }
+            }
+        }
+        rewrite.plan(now: clock.now, atOnce: false)
+    }
+
     func meetDeadlines(_ session: any SubnetSession) async throws {
-        if let at = rewrite.at, at <= clock.now { try await rewriteOwn(session) }
+        if let at = retryAt, at <= clock.now {
+            retryAt = nil
+            try await settleOwn(session)
+        }
+        if let at = rewrite.at, at <= clock.now {
+            if try await !attempt("write the lease again", { try await rewriteOwn(session) }), let retryAt {
+                rewrite.postpone(until: retryAt)
+            }
+        }
         if let at = own?.renewAt, at <= clock.now { try await renew(session) }
+    }
+
+    /// Deletes other leases with this host's PublicIP: a dead host's whose address it has now, or a second one of its
+    /// own. On every peer the older of two would win, and ours be ignored.
+    func removeDoubles(_ session: any SubnetSession) async throws {
+        guard mayHaveDoubles, let own, let leases, claim.publicIP != nil || claim.publicIPv6 != nil else { return }
+        let doubles = leases.leases(withPublicIP: claim.publicIP, publicIPv6: claim.publicIPv6).filter {
+            $0.key != own.key
+        }
+        let isDone = try await attempt("delete another lease with this host's PublicIP") {
+            for double in doubles {
+                if double.isReservation {
+                    logger.error(
+                        "a reservation has this host's PublicIP too; peers may ignore this host's lease",
+                        metadata: [
+                            "reservation": "\(double.key)", "subnet": "\(own.key)",
+                            "remedy": "delete the reservation; or have the network config admit it and restart the daemon",
+                        ])
+                } else if let record = leases.record(named: double.key.description) {
+                    logger.notice(
+                        "deleting another lease with this host's PublicIP",
+                        metadata: ["lease": "\(double.key)", "subnet": "\(own.key)"])
+                    if try await session.delete(record) { change { $0.remove(name: record.name) } }
+                }
+            }
+        }
+        if isDone { mayHaveDoubles = false }
     }
 
     private func renew(_ session: any SubnetSession) async throws {
@@ -150,16 +250,22 @@ extension EtcdLeaseRegistry {
                 relistReason = record == nil ? "this host's lease is gone" : "this host's lease was written by another"
             }
         } catch {
-            switch error.kind {
-            case .noSpace, .permissionDenied, .refused:
-                // A new session would not help.
-                self.own?.renewAt = clock.now + .seconds(60) * Double.random(in: 0.5...1)
-                if repeated.isDue(error.description, at: clock.now) {
-                    logger.error(
-                        "lease not renewed, trying again", metadata: ["subnet": "\(own.key)", "cause": "\(error)"])
-                }
-            default: throw error
+            guard error.isAboutTheRequest else { throw error }
+            self.own?.renewAt = clock.now + .seconds(60) * Double.random(in: 0.5...1)
+            if repeated.isDue(error.description, at: clock.now) {
+                logger.error(
+                    "lease not renewed, trying again", metadata: ["subnet": "\(own.key)", "cause": "\(error)"])
             }
+        }
+    }
+}
+
+extension StoreError {
+    /// Whether a new session would not help.
+    var isAboutTheRequest: Bool {
+        switch kind {
+        case .noSpace, .permissionDenied, .refused: true
+        default: false
         }
     }
 }

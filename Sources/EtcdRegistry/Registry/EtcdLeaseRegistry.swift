@@ -1,4 +1,3 @@
-import IPNetwork
 import Leases
 import Logging
 
@@ -6,8 +5,13 @@ import Logging
 ///
 /// One task does everything in order: it starts a session at an endpoint, lists, gets or checks this host's lease, and
 /// follows the changes after the list. Whatever goes wrong ends in a new list, of which the difference to what was
-/// known is published: nothing is missed and nothing is applied twice. What arrives meanwhile (changes, deadlines, a
-/// new public address) waits in one queue, so that no two things happen to the lease at a time.
+/// known is published: nothing is missed and nothing is applied twice. What arrives meanwhile (changes, deadlines)
+/// waits in one queue, so that no two things happen to the lease at a time.
+///
+/// Two hosts with one PublicIP: the lease is found by that address, so that the second host takes over the first one's
+/// subnet, as with flannel. When what they publish differs, or one of them writes the lease three times in ten minutes,
+/// an error is logged that names the address. Two that publish the same and rarely start are not told from one host
+/// that restarts: the registry holds nothing else that names a host.
 public actor EtcdLeaseRegistry: LeaseRegistry {
     let store: any SubnetStore
     /// How long before its end a lease is renewed.
@@ -28,6 +32,11 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
     var lost: Set<SubnetKey> = []
     /// When a value of ours that another overwrote is written again.
     var rewrite = RewriteSchedule()
+    /// When what failed for this host's lease is tried again.
+    var retryAt: ContinuousClock.Instant?
+    /// A lease was taken or written anew, and others with its PublicIP have not been looked for yet.
+    var mayHaveDoubles = false
+    var foreignWrites = ForeignWrites()
     /// Set to have the watch end and a new list made.
     var relistReason: String?
 
@@ -44,7 +53,6 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
     /// Sessions in a row that got as far as a list and ended soon after it.
     private var shortSessions = 0
     var listedAt: ContinuousClock.Instant?
-    var inputs: AsyncStream<RegistryInput>.Continuation?
 
     /// - Parameter renewMargin: less than the store's time to live.
     public init(store: any SubnetStore, renewMargin: Duration, logger: Logger) {
@@ -57,6 +65,7 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
     public func run(claim: LeaseClaim, publish: @escaping @Sendable (RegistryUpdate) -> Void) async throws {
         self.claim = claim
         self.publish = publish
+        retryAt = nil
         while true {
             try Task.checkCancellation()
             listedAt = nil
@@ -69,13 +78,6 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
                 try await clock.sleep(for: waitAfter(error))
             }
         }
-    }
-
-    public func changePublicAddress(publicIP: IPv4Address?, publicIPv6: IPv6Address?) {
-        claim.publicIP = publicIP
-        claim.publicIPv6 = publicIPv6
-        // Without a session the next one compares what is published with what should be.
-        inputs?.yield(.addressChanged)
     }
 
     /// Notes a failure; says so when no endpoint is left that might work.

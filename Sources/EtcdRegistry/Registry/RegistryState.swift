@@ -23,9 +23,8 @@ enum RegistryInput: Sendable {
     case events([SubnetEvent])
     case ended(WatchEnd)
     case failed(StoreError)
-    /// Some deadline has come.
-    case deadline
-    case addressChanged
+    /// The alarm that was set for this instant.
+    case deadline(ContinuousClock.Instant)
 }
 
 /// When a value of ours that another wrote over is written again: soon the first time, since a stock daemon that is
@@ -49,7 +48,55 @@ struct RewriteSchedule {
         last = at
     }
 
+    /// It could not be written.
+    mutating func postpone(until new: ContinuousClock.Instant) { at = new }
+
     mutating func done() { at = nil }
+}
+
+/// Writes of our own key by others that change nothing: a stock daemon writes when it starts and once a day, a Weft
+/// that takes the lease over once. More in a short time come from two hosts or daemons with one PublicIP.
+struct ForeignWrites {
+    private var instants: [ContinuousClock.Instant] = []
+
+    static let span = Duration.seconds(600)
+    static let most = 2
+
+    mutating func areTooMany(withOneAt now: ContinuousClock.Instant) -> Bool {
+        instants = instants.suffix(Self.most).filter { now - $0 < Self.span } + [now]
+        return instants.count > Self.most
+    }
+}
+
+/// Tells of the next deadline; of one at a time.
+struct Alarm: ~Copyable {
+    private var next: ContinuousClock.Instant?
+    private var timer: Task<Void, Never>?
+
+    /// Calls `ring` at `instant`, unless set anew before.
+    mutating func set(
+        _ instant: ContinuousClock.Instant?, _ ring: @escaping @Sendable (ContinuousClock.Instant) -> Void
+    ) {
+        guard instant != next else { return }
+        next = instant
+        timer?.cancel()
+        timer = instant.map { instant in
+            Task {
+                // Only cancellation ends it early.
+                guard (try? await ContinuousClock().sleep(until: instant)) != nil else { return }
+                ring(instant)
+            }
+        }
+    }
+
+    /// Whether what rang at `instant` is what is set; a ring may be under way while the alarm is set anew.
+    mutating func accepts(_ instant: ContinuousClock.Instant) -> Bool {
+        guard instant == next else { return false }
+        next = nil
+        return true
+    }
+
+    deinit { timer?.cancel() }
 }
 
 /// Whether a line that would repeat is due: when its text changed, and every few minutes.

@@ -41,6 +41,10 @@ public protocol SubnetSession: Sendable {
     /// Writes a lease again if it is still as in `record`. Its time to live, or being without, stays.
     func replace(_ record: LeaseRecord, value: [UInt8]) async throws(StoreError) -> WriteOutcome
 
+    /// Writes a lease that has a time to live again if it is still as in `record`, with the registry's time to live from
+    /// now.
+    func takeOver(_ record: LeaseRecord, value: [UInt8]) async throws(StoreError) -> WriteOutcome
+
     /// Deletes a lease if it is still as in `record`.
     ///
     /// - Returns: Whether it is gone; `false` when it was written since.

@@ -47,6 +47,10 @@ extension V3Session {
         return try await write(record, put, value: value, isReservation: record.isReservation)
     }
 
+    func takeOver(_ record: LeaseRecord, value: [UInt8]) async throws(StoreError) -> WriteOutcome {
+        try await bind(record, value: value, to: etcdLease()) { $0.value = Data(value) }
+    }
+
     func delete(_ record: LeaseRecord) async throws(StoreError) -> Bool {
         let key = keys.subnet(record.name)
         let request = EtcdTxnRequest.with {
@@ -152,20 +156,24 @@ extension V3Session {
 
     /// Gives a key with too short a time to live, which some other program made, an etcd lease of our own.
     private func rebind(_ record: LeaseRecord, _ timeToLive: Duration) async throws(StoreError) -> RenewOutcome {
-        let granted = try await grant()
-        let put = EtcdPutRequest.with {
-            $0.key = keys.subnet(record.name)
-            $0.ignoreValue = true
-            $0.lease = granted
+        switch try await bind(record, value: record.value, to: etcdLease(), { $0.ignoreValue = true }) {
+        case .written(let written): return .renewed(written, timeToLive: timeToLive)
+        case .changed(let current): return .changed(current)
         }
+    }
+
+    /// Writes a key with the spare, which `granted` is, for its etcd lease.
+    private func bind(
+        _ record: LeaseRecord, value: [UInt8], to granted: Int64, _ fill: (inout EtcdPutRequest) -> Void
+    ) async throws(StoreError) -> WriteOutcome {
+        var put = EtcdPutRequest()
+        put.key = keys.subnet(record.name)
+        put.lease = granted
+        fill(&put)
         do {
-            switch try await write(record, put, value: record.value, isReservation: false) {
-            case .written(let written):
-                store.spare.withLock { $0 = nil }
-                return .renewed(written, timeToLive: timeToLive)
-            case .changed(let current):
-                return .changed(current)
-            }
+            let outcome = try await write(record, put, value: value, isReservation: false)
+            if case .written = outcome { store.spare.withLock { $0 = nil } }
+            return outcome
         } catch {
             store.spare.withLock { $0?.mayBeBound = true }
             throw error

@@ -74,9 +74,9 @@ public struct RegistryUpdate: Sendable {
 /// never ends for a fault of the registry: it retries with jittered back-off and reports the condition.
 public protocol LeaseRegistry: Sendable {
     /// - Parameter publish: called with each update, in order, from one task.
-    /// - Throws: only what no retry can mend: a refused claim, and `CancellationError`.
+    /// It may be run again by the same process, with another claim: the lease that is held is then written to say so.
+    ///
+    /// - Throws: `CancellationError` alone. A claim that can't say what to publish is asked again after a while and when
+    ///   the config changes.
     func run(claim: LeaseClaim, publish: @escaping @Sendable (RegistryUpdate) -> Void) async throws
-
-    /// Publishes a new public address for the lease that `run` holds, with attributes asked from the claim again.
-    func changePublicAddress(publicIP: IPv4Address?, publicIPv6: IPv6Address?) async
 }

@@ -1,27 +1,19 @@
 import Backends
 import EtcdRegistry
 import Leases
-import Logging
 import Operations
 import Synchronization
 
 /// Runs the registry for as long as the daemon runs: again from the host's new address when it gets one, since a
-/// connection from the old one hangs until a timeout finds out, and again when the network config cannot be used on this
-/// host, until it can.
+/// connection from the old one hangs until a timeout finds out.
 struct RegistryFollower: Sendable {
     private let registry: EtcdLeaseRegistry
     private let subnetFile: SubnetFile
-    private let health: HealthBoard
-    private let logger: Logger
     private let host: CurrentHost
 
-    init(
-        registry: EtcdLeaseRegistry, subnetFile: SubnetFile, host: HostFacts, health: HealthBoard, logger: Logger
-    ) {
+    init(registry: EtcdLeaseRegistry, subnetFile: SubnetFile, host: HostFacts) {
         self.registry = registry
         self.subnetFile = subnetFile
-        self.health = health
-        self.logger = logger
         self.host = CurrentHost(host)
     }
 
@@ -33,18 +25,11 @@ struct RegistryFollower: Sendable {
         while true {
             try Task.checkCancellation()
             let moves = host.moves()
-            do {
-                try await withThrowingTaskGroup { group in
-                    group.addTask { try await registry.run(claim: claim(), publish: publish) }
-                    group.addTask { for await _ in moves { return } }
-                    defer { group.cancelAll() }
-                    try await group.next()
-                }
-            } catch let error as BackendError {
-                if health.set(.configUnusable, "\(error)") {
-                    logger.error("the network config cannot be used on this host", metadata: ["error": "\(error)"])
-                }
-                try await Task.sleep(for: .seconds(1))
+            try await withThrowingTaskGroup { group in
+                group.addTask { try await registry.run(claim: claim(), publish: publish) }
+                group.addTask { for await _ in moves { return } }
+                defer { group.cancelAll() }
+                try await group.next()
             }
         }
     }

@@ -19,6 +19,11 @@ final class MemoryStore: SubnetStore {
         var rivals = 0
         var duplicatesEvents = false
         var losesAnswerOfNextCreate = false
+        var losesAnswerOfNextWrite = false
+        /// Every write fails so; reads and the watch work.
+        var writesFail: StoreError?
+        /// What another does right after the next snapshot.
+        var afterSnapshot: (@Sendable (inout State) -> Void)?
         // What was asked for.
         var sessions = 0
         var snapshots = 0
@@ -135,9 +140,13 @@ struct MemorySession: SubnetSession {
     func snapshot() async throws(StoreError) -> SubnetSnapshot {
         try access { state throws(StoreError) in
             state.snapshots += 1
-            return SubnetSnapshot(
+            let snapshot = SubnetSnapshot(
                 config: state.config, leases: state.records.values.sorted { $0.name < $1.name },
                 revision: state.revision)
+            let act = state.afterSnapshot
+            state.afterSnapshot = nil
+            act?(&state)
+            return snapshot
         }
     }
 
@@ -162,6 +171,7 @@ struct MemorySession: SubnetSession {
     func create(name: String, value: [UInt8]) async throws(StoreError) -> CreateOutcome {
         try access { state throws(StoreError) in
             state.creates += 1
+            if let failure = state.writesFail { throw failure }
             if state.rivals > 0 {
                 state.rivals -= 1
                 let rival = #"{"PublicIP":"172.30.1.\#(state.rivals)","BackendType":"vxlan"}"#
@@ -180,15 +190,27 @@ struct MemorySession: SubnetSession {
 
     func replace(_ record: LeaseRecord, value: [UInt8]) async throws(StoreError) -> WriteOutcome {
         try access { state throws(StoreError) in
+            if let failure = state.writesFail { throw failure }
             let current = state.records[record.name]
             guard current?.modRevision == record.modRevision else { return .changed(current) }
             state.writes += 1
-            return .written(state.put(record.name, value, isReservation: record.isReservation))
+            let written = state.put(record.name, value, isReservation: record.isReservation)
+            if state.losesAnswerOfNextWrite {
+                state.losesAnswerOfNextWrite = false
+                throw StoreError(.timedOut, cause: "memory: no answer in time")
+            }
+            return .written(written)
         }
+    }
+
+    func takeOver(_ record: LeaseRecord, value: [UInt8]) async throws(StoreError) -> WriteOutcome {
+        try access { $0.isPrepared = false }
+        return try await replace(record, value: value)
     }
 
     func delete(_ record: LeaseRecord) async throws(StoreError) -> Bool {
         try access { state throws(StoreError) in
+            if let failure = state.writesFail { throw failure }
             guard let current = state.records[record.name] else { return true }
             guard current.modRevision == record.modRevision else { return false }
             state.remove(record.name)

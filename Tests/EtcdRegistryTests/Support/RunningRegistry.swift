@@ -31,11 +31,22 @@ final class RunningRegistry: Sendable {
         self.publicIP = publicIP
         let logs = LogLines()
         registry = EtcdLeaseRegistry(store: store, renewMargin: renewMargin, logger: logs.logger)
-        let claim = LeaseClaim(publicIP: publicIP, publicIPv6: nil, previous: previous) { [weak self] config, _, _ in
-            LeaseAttributes(
-                publicIP: self?.claimedIP ?? publicIP, backendType: config.backendType, backendData: data)
-        }
+        self.previous = previous
+        self.data = data
         logs.handle = { [weak self] line in self?.state.withLock { $0.log.append(line) } }
+        start(publicIP)
+    }
+
+    private let previous: SubnetKey?
+    private let data: JSONValue?
+    /// A network config with this backend can't be used on this host.
+    static let unusableBackend = "unusable"
+
+    private func start(_ publicIP: IPv4Address) {
+        let claim = LeaseClaim(publicIP: publicIP, publicIPv6: nil, previous: previous) { [data] config, _, _ in
+            if config.backendType == Self.unusableBackend { throw Failure(description: "no such backend") }
+            return LeaseAttributes(publicIP: publicIP, backendType: config.backendType, backendData: data)
+        }
         let running = Task { [self] in
             do {
                 try await registry.run(claim: claim) { [weak self] update in self?.note(update) }
@@ -46,12 +57,10 @@ final class RunningRegistry: Sendable {
         task.withLock { $0 = running }
     }
 
-    private let changedIP = Mutex<IPv4Address?>(nil)
-    private var claimedIP: IPv4Address? { changedIP.withLock { $0 } }
-
+    /// Runs the registry again, from another address, as the daemon does.
     func move(to address: IPv4Address) async {
-        changedIP.withLock { $0 = address }
-        await registry.changePublicAddress(publicIP: address, publicIPv6: nil)
+        await stop()
+        start(address)
     }
 
     private func note(_ update: RegistryUpdate) {
