@@ -29,8 +29,13 @@ public struct HostFacts: Hashable, Sendable {
         self.linkPrefixes = linkPrefixes
     }
 
-    /// Whether `address` is on the external interface's own link.
+    /// Whether a host at `address` is on the external interface's own link. A prefix's network and broadcast addresses are
+    /// no host's (RFC 3021 excepts IPv4's /31).
     public func isOnLink(_ address: IPAddress) -> Bool {
-        linkPrefixes.contains { $0.contains(address) }
+        linkPrefixes.contains { prefix in
+            guard prefix.contains(address) else { return false }
+            guard case (.v4(let prefix), .v4(let address)) = (prefix, address), prefix.length < 31 else { return true }
+            return address != prefix.address && address != prefix.lastAddress
+        }
     }
 }

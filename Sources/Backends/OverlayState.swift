@@ -12,13 +12,13 @@ public struct OverlayState: Sendable {
 
     private let backend: any Backend
     private let host: DesiredState
-    /// The VTEPs in use, our own among them: two peers differ in all else, since their subnets do.
-    private var vteps: Set<FDBKey>
+    /// The VTEPs in use and whose they are, `nil` for our own: two peers differ in all else, since their subnets do.
+    private var vteps: [FDBKey: SubnetKey?] = [:]
 
     public init(backend: any Backend, lease: Lease) {
         self.backend = backend
         host = backend.hostState(lease: lease)
-        vteps = Set(host.links.values.map { FDBKey(interface: $0.name, mac: $0.mac) })
+        for link in host.links.values { vteps[FDBKey(interface: link.name, mac: link.mac)] = .some(nil) }
     }
 
     /// What the kernel should hold: this host's part and each served peer's.
@@ -50,25 +50,36 @@ public struct OverlayState: Sendable {
     private mutating func take(_ key: SubnetKey, into step: inout DesiredChange) {
         guard let peer = peers.removeValue(forKey: key), refusals.removeValue(forKey: key) == nil else { return }
         guard let state = try? backend.peerState(peer) else { return }
-        vteps.subtract(state.fdb.keys)
+        for vtep in state.fdb.keys { vteps[vtep] = nil }
         step.removed.merge(state)
+        step.added.removeKeys(of: state)
     }
 
     private mutating func add(_ peer: Lease, into step: inout DesiredChange) {
         peers[peer.key] = peer
         do throws(PeerRefusal) {
             let state = try backend.peerState(peer)
-            if let taken = state.fdb.keys.first(where: vteps.contains) {
-                throw PeerRefusal(
-                    "its VTEP MAC address \(taken.mac) is in use by another host: remove one of the two leases and restart that host's daemon"
-                )
-            }
-            vteps.formUnion(state.fdb.keys)
+            for vtep in state.fdb.keys { try claim(vtep, for: peer, into: &step) }
             step.added.merge(state)
             refusals[peer.key] = nil
         } catch {
+            for (vtep, holder) in vteps where holder == peer.key { vteps[vtep] = nil }
             refusals[peer.key] = error
         }
+    }
+
+    /// Takes the VTEP for the peer, from a peer with a newer lease if need be.
+    private mutating func claim(_ vtep: FDBKey, for peer: Lease, into step: inout DesiredChange) throws(PeerRefusal) {
+        if let holder = vteps[vtep] {
+            let refusal = PeerRefusal(
+                "its VTEP MAC address \(vtep.mac) is in use by another host: remove one of the two leases and restart that host's daemon"
+            )
+            guard let key = holder, let other = peers[key], Self.older(peer, other) else { throw refusal }
+            take(key, into: &step)
+            peers[key] = other
+            refusals[key] = refusal
+        }
+        vteps[vtep] = .some(peer.key)
     }
 
     /// Of two peers in each other's way the one whose lease was there first is served.

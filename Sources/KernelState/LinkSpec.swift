@@ -14,17 +14,12 @@ public struct LinkSpec: Hashable, Sendable {
     public var mtu: UInt32
     /// Given when the interface is made, so that the kernel marks the address as set and udev's MACAddressPolicy leaves it.
     public var mac: MACAddress
-    /// Whether the interface may take addresses and routes from IPv6 router advertisements (`accept_ra`).
-    public var acceptsRouterAdvertisements: Bool
 
-    public init(
-        name: InterfaceName, kind: Kind, mtu: UInt32, mac: MACAddress, acceptsRouterAdvertisements: Bool = false
-    ) {
+    public init(name: InterfaceName, kind: Kind, mtu: UInt32, mac: MACAddress) {
         self.name = name
         self.kind = kind
         self.mtu = mtu
         self.mac = mac
-        self.acceptsRouterAdvertisements = acceptsRouterAdvertisements
     }
 }
 

@@ -23,18 +23,10 @@ public enum ProcessMemory {
 
     /// The executable, never writable mappings of the program's file.
     private static func codeMappings() -> [(start: UInt, length: Int)] {
-        guard
-            let program = try? link("/proc/self/exe"),
-            let descriptor = try? OwnedDescriptor(path: "/proc/self/maps", flags: O_RDONLY)
-        else { return [] }
-        var text: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16 << 10)
-        while true {
-            let count = read(descriptor.rawValue, &chunk, chunk.count)
-            guard count > 0 else { break }
-            text += chunk[..<count]
+        guard let program = try? link("/proc/self/exe"), let maps = try? TextFile.read("/proc/self/maps") else {
+            return []
         }
-        return String(decoding: text, as: UTF8.self).split(separator: "\n").compactMap { line in
+        return maps.split(separator: "\n").compactMap { line in
             guard line.hasSuffix(program), line.contains(" r-xp ") else { return nil }
             let range = line.prefix { $0 != " " }.split(separator: "-").compactMap { UInt($0, radix: 16) }
             guard range.count == 2, range[1] > range[0] else { return nil }

@@ -6,11 +6,8 @@ public enum Sysctl {
     ///
     /// - Parameter key: with slashes: `net/ipv4/ip_forward`.
     public static func read(_ key: String) throws(SystemCallError) -> String {
-        let path = "/proc/sys/\(key)"
-        let descriptor = try OwnedDescriptor(path: path, flags: O_RDONLY)
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = try systemCall("read", path) { Glibc.read(descriptor.rawValue, &bytes, bytes.count) }
-        return String(decoding: bytes[..<count].prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        let text = try TextFile.read("/proc/sys/\(key)")
+        return String(text.prefix { $0 != "\n" })
     }
 
     /// - Parameter key: with slashes: `net/ipv4/ip_forward`.

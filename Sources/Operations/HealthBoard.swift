@@ -20,6 +20,9 @@ public final class HealthBoard: Sendable {
         }
     }
 
+    /// Whether the condition holds.
+    public func holds(_ condition: HealthCondition) -> Bool { details.withLock { $0[condition] != nil } }
+
     /// The conditions that hold, the worst first.
     public var conditions: [(condition: HealthCondition, detail: String)] {
         details.withLock { $0 }.map { ($0.key, $0.value) }
@@ -30,8 +33,8 @@ public final class HealthBoard: Sendable {
 
     /// A line a condition, for people and for probes.
     public var report: String {
-        let lines = conditions.map {
-            "\($0.condition.severity) \($0.condition.rawValue): \($0.condition.summary): \($0.detail)"
+        let lines = conditions.map { condition, detail in
+            "\(condition.severity) \(condition.rawValue): \(condition.summary): \(detail); \(condition.remedy)"
         }
         return (isReady ? "ready" : "not ready") + lines.map { "\n\($0)" }.joined() + "\n"
     }

@@ -6,6 +6,8 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
     case configUnusable = "config-unusable"
     case kernelUnreadable = "kernel-unreadable"
     case kernelRefuses = "kernel-refuses"
+    case incomplete = "data-plane-incomplete"
+    case peerRefused = "peer-refused"
     case routeConflict = "route-conflict"
     case firewallFailing = "firewall-failing"
     case firewallFinding = "firewall-finding"
@@ -24,8 +26,8 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
 
     public var severity: Severity {
         switch self {
-        case .leaseIgnored, .firewallFinding, .registryUnavailable, .routeConflict: .warning
-        case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .firewallFailing,
+        case .leaseIgnored, .firewallFinding, .registryUnavailable, .routeConflict, .peerRefused: .warning
+        case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .incomplete, .firewallFailing,
             .subnetFileUnwritable, .subnetLost:
             .error
         }
@@ -35,10 +37,10 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
     /// data plane of the others less ready.
     public var blocksReadiness: Bool {
         switch self {
-        case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .firewallFailing,
+        case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .incomplete, .firewallFailing,
             .subnetFileUnwritable:
             true
-        case .registryUnavailable, .routeConflict, .firewallFinding, .leaseIgnored, .subnetLost: false
+        case .registryUnavailable, .routeConflict, .peerRefused, .firewallFinding, .leaseIgnored, .subnetLost: false
         }
     }
 
@@ -50,7 +52,9 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
         case .registryUnavailable: "the registry cannot be used; the data plane goes on as it is"
         case .configUnusable: "the network config cannot be used on this host"
         case .kernelUnreadable: "the kernel's network state cannot be read or changed"
-        case .kernelRefuses: "the kernel refuses part of the desired state"
+        case .kernelRefuses: "the kernel refuses this host's interface or address"
+        case .incomplete: "objects of the overlay are missing and cannot be put at the moment"
+        case .peerRefused: "the kernel refuses what a peer needs"
         case .routeConflict: "somebody else's route is where a peer's should be"
         case .firewallFailing: "the firewall rules cannot be set"
         case .firewallFinding: "other firewall rules may stop overlay traffic"
@@ -69,6 +73,8 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
         case .configUnusable: "correct <prefix>/config in etcd"
         case .kernelUnreadable: "grant CAP_NET_ADMIN; see the error"
         case .kernelRefuses: "see the error; often a kernel module is missing"
+        case .incomplete: "bring the external interface up"
+        case .peerRefused: "see the error; the peer's lease may be wrong"
         case .routeConflict: "remove the route, or give it another metric"
         case .firewallFailing: "see the error; install nftables or iptables"
         case .firewallFinding: "add the rule that the finding names"

@@ -9,7 +9,6 @@ import Netlink
 /// changed what is Weft's; the remedy is always to read the kernel again, so nothing more is concluded from it.
 struct DriftFilter {
     let policy: OwnershipPolicy
-    let settings: any InterfaceSettings
 
     /// Takes in what `event` says of interfaces.
     ///
@@ -19,20 +18,23 @@ struct DriftFilter {
         case .resync:
             return true
         case .linkChanged(let link):
+            let former = table.names[link.index]
             let moved = table.note(link)
-            guard let wanted = state.links.desired(link.name) else {
-                return moved && (isUsed(link.name, state) || policy.interfaces.contains(link.name))
-            }
-            return KernelReader.value(of: link, table, settings) != wanted
+            if let former, former != link.name, isOurs(former, state) { return true }
+            guard let wanted = state.links.desired(link.name) else { return moved && isOurs(link.name, state) }
+            return KernelReader.value(of: link, table) != wanted
         case .linkRemoved(let link):
             table.remove(link)
             return state.links.isHeldAndWanted(link.name)
         case .addressChanged(let address):
-            guard let name = table.names[address.interface], policy.interfaces.contains(name) else { return false }
+            guard let name = table.names[address.interface] else { return false }
+            // With an address the kernel drops and refuses routes on its interface, and says nothing of them.
+            guard policy.interfaces.contains(name) else { return state.routeInterfaces.contains(name) }
             return KernelReader.isManaged(address)
                 && state.addresses.desired(KernelReader.key(of: address, on: name)) == nil
         case .addressRemoved(let address):
             guard let name = table.names[address.interface] else { return false }
+            guard policy.interfaces.contains(name) else { return state.routeInterfaces.contains(name) }
             return state.addresses.isHeldAndWanted(KernelReader.key(of: address, on: name))
         case .routeChanged(let route):
             return concerns(changed: route, state, table)
@@ -58,7 +60,7 @@ struct DriftFilter {
             guard let wanted = state.fdb.desired(key) else {
                 return entry.state.contains(.permanent) && !state.departed.contains(.fdb(key))
             }
-            return wanted != entry.destination
+            return wanted != entry.destination || !KernelReader.isPlain(entry)
         case .forwardingEntryRemoved(let entry):
             guard entry.isSelf, let name = table.names[entry.interface] else { return false }
             return state.fdb.isHeldAndWanted(FDBKey(interface: name, mac: entry.mac))
@@ -78,13 +80,19 @@ struct DriftFilter {
             return policy.ownership(of: route, on: name, isWanted: false) == .ours
                 && !state.departed.contains(.route(key))
         }
+        // Without compat mode the kernel names the object alone.
+        if case .nexthopObject(let id, nil) = route.path, let gateway = wanted.spec.gateway {
+            return state.nexthops[NexthopKey(gateway: gateway, interface: wanted.spec.interface)] != id
+        }
         return KernelReader.value(of: route, on: name) != wanted
     }
 
-    private func isUsed(_ name: InterfaceName, _ state: TrackedState) -> Bool {
+    /// An interface of ours, one of ours stands on it, or routes of ours lead through it.
+    private func isOurs(_ name: InterfaceName, _ state: TrackedState) -> Bool {
+        if policy.interfaces.contains(name) || state.routeInterfaces.contains(name) { return true }
         for case .known(let spec, _) in state.links.desiredValues {
             if case .vxlan(let vxlan) = spec.kind, vxlan.lower == name { return true }
         }
-        return state.routes.desiredValues.contains { $0.spec.interface == name }
+        return false
     }
 }

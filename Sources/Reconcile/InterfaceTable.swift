@@ -28,6 +28,11 @@ struct InterfaceTable {
         return before != link.flags.intersection(interesting) || formerName != link.name
     }
 
+    /// Set up by the administrator; routes cannot be put on one that isn't.
+    func isUp(_ name: InterfaceName) -> Bool {
+        indices[name].flatMap { flags[$0] }?.contains(.up) ?? false
+    }
+
     mutating func remove(_ link: Link) {
         names[link.index] = nil
         flags[link.index] = nil

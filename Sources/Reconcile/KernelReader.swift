@@ -7,7 +7,6 @@ import Netlink
 struct KernelReader {
     let kernel: any RouteNetlink
     let policy: OwnershipPolicy
-    let settings: any InterfaceSettings
 
     /// Dumps links alone: enough to resolve names after links were made.
     func readLinks(into state: inout TrackedState) throws(NetlinkError) -> InterfaceTable {
@@ -15,9 +14,13 @@ struct KernelReader {
         let table = InterfaceTable(links)
         var observed: [InterfaceName: LinkValue] = [:]
         for link in links where policy.interfaces.contains(link.name) || state.links.desired(link.name) != nil {
-            observed[link.name] = Self.value(of: link, table, settings)
+            observed[link.name] = Self.value(of: link, table)
         }
         state.links.replaceObserved(observed)
+        state.renamed = [:]
+        for case .known(let spec, _) in state.links.desiredValues where observed[spec.name] == nil {
+            state.renamed[spec.name] = links.first { Self.isRenamed($0, spec, table) }?.index
+        }
         return table
     }
 
@@ -29,12 +32,23 @@ struct KernelReader {
         state.addresses.replaceObserved(try addresses(own))
         state.neighbours.replaceObserved(try neighbours(own))
         state.fdb.replaceObserved(try forwardingEntries(own, wanted: state.fdb.desired(_:)))
-        state.nexthops = try nexthops(table)
-        try readRoutes(into: &state, table)
+        let objects = try nexthopObjects()
+        state.nexthops = ours(objects, table)
+        try readRoutes(into: &state, objects, table)
         return table
     }
 
-    static func value(of link: Link, _ table: InterfaceTable, _ settings: any InterfaceSettings) -> LinkValue {
+    /// Whether the link is the one that should have the name of `spec`: of one VNI and port there can be one, and the MAC
+    /// address says that it was ours.
+    private static func isRenamed(_ link: Link, _ spec: LinkSpec, _ table: InterfaceTable) -> Bool {
+        guard
+            case .known(let held, _) = value(of: link, table), held.mac == spec.mac,
+            case (.vxlan(let old), .vxlan(let new)) = (held.kind, spec.kind)
+        else { return false }
+        return old.vni == new.vni && old.port == new.port
+    }
+
+    static func value(of link: Link, _ table: InterfaceTable) -> LinkValue {
         guard
             case .vxlan(let vxlan) = link.kind, let local = vxlan.local, let mac = link.hardwareAddress,
             let lower = vxlan.lower.flatMap({ table.names[$0] })
@@ -45,8 +59,7 @@ struct KernelReader {
                 VXLANSpec(
                     vni: vxlan.vni, port: vxlan.port, local: local, lower: lower, learning: vxlan.learning,
                     gbp: vxlan.gbp)),
-            mtu: link.mtu, mac: mac,
-            acceptsRouterAdvertisements: settings.acceptsRouterAdvertisements(link.name) ?? false)
+            mtu: link.mtu, mac: mac)
         return .known(spec, isUp: link.flags.contains(.up))
     }
 
@@ -87,9 +100,7 @@ struct KernelReader {
         var observed: [FDBKey: IPAddress] = [:]
         for (name, index) in own {
             for entry in try kernel.forwardingEntries(interface: index) {
-                guard entry.isSelf, entry.state.contains(.permanent), let destination = entry.destination else {
-                    continue
-                }
+                guard entry.isSelf, Self.isPlain(entry), let destination = entry.destination else { continue }
                 let key = FDBKey(interface: name, mac: entry.mac)
                 // A MAC may have several destinations; one that is not wanted makes the entry differ.
                 if let seen = observed[key], seen != wanted(key) { continue }
@@ -99,15 +110,22 @@ struct KernelReader {
         return observed
     }
 
-    private func nexthops(_ table: InterfaceTable) throws(NetlinkError) -> [NexthopKey: UInt32] {
-        var observed: [NexthopKey: UInt32] = [:]
-        let objects: [NexthopObject]
+    /// As Weft makes them: one with a port, a VNI or an interface of its own leads elsewhere.
+    static func isPlain(_ entry: ForwardingEntry) -> Bool {
+        entry.state.contains(.permanent) && entry.port == nil && entry.vni == nil && entry.via == nil
+    }
+
+    private func nexthopObjects() throws(NetlinkError) -> [NexthopObject] {
         do {
-            objects = try kernel.nexthops()
+            return try kernel.nexthops()
         } catch .refused {
             // Linux before 5.3 has none.
-            return [:]
+            return []
         }
+    }
+
+    private func ours(_ objects: [NexthopObject], _ table: InterfaceTable) -> [NexthopKey: UInt32] {
+        var observed: [NexthopKey: UInt32] = [:]
         for object in objects where object.proto == OwnershipPolicy.routeProtocol {
             guard let gateway = object.gateway, let name = object.interface.flatMap({ table.names[$0] }) else {
                 continue
@@ -117,19 +135,31 @@ struct KernelReader {
         return observed
     }
 
-    private func readRoutes(into state: inout TrackedState, _ table: InterfaceTable) throws(NetlinkError) {
+    private func readRoutes(
+        into state: inout TrackedState, _ objects: [NexthopObject], _ table: InterfaceTable
+    ) throws(NetlinkError) {
         var observed: [RouteKey: RouteValue] = [:]
         var conflicts: [RouteKey: String] = [:]
-        for route in try kernel.routes(RouteFilter(table: Route.mainTable)) {
+        var objectsByID: [UInt32: NexthopObject]?
+        for var route in try kernel.routes(RouteFilter(table: Route.mainTable)) {
             guard let key = Self.key(of: route) else { continue }
+            // With net.ipv4.nexthop_compat_mode off the kernel gives the object's id alone.
+            if case .nexthopObject(let id, nil) = route.path {
+                let known = objectsByID ?? Dictionary(objects.map { ($0.id, $0) }) { $1 }
+                objectsByID = known
+                let hop = known[id].map {
+                    NextHop(gateway: $0.gateway, interface: $0.interface, onlink: $0.onlink)
+                }
+                route.path = .nexthopObject(id: id, resolved: hop)
+            }
             let name = Self.interface(of: route, table)
             let isWanted = state.routes.desired(key) != nil
             switch policy.ownership(of: route, on: name, isWanted: isWanted) {
-            case .ours:
+            case .ours where Self.value(of: route, on: name) != nil:
                 observed[key] = Self.value(of: route, on: name)
-            case .foreign where isWanted && observed[key] == nil:
+            case .ours where isWanted, .foreign where isWanted:
                 conflicts[key] = "\(route.destination) \(name.map { "dev \($0) " } ?? "")proto \(route.proto)"
-            case .foreign:
+            case .ours, .foreign:
                 break
             }
         }

@@ -33,7 +33,13 @@ struct Planner {
             let index = table.indices[name]
             switch step {
             case .add(.known(let spec, _)):
-                if let request = create(spec) { plan.append(request) }
+                if let index = state.renamed[name] {
+                    // Old kernels rename only what is down; the next reading finds it by its name and sets it up.
+                    plan.append(rename(LinkChange(index: index, isUp: false), name))
+                    plan.append(rename(LinkChange(index: index, name: name), name))
+                } else if let request = create(spec) {
+                    plan.append(request)
+                }
             case .change(.alien, .known(let spec, _)):
                 if let index, let request = create(spec) {
                     plan.append(
@@ -47,6 +53,10 @@ struct Planner {
             }
         }
         return plan
+    }
+
+    private func rename(_ change: LinkChange, _ name: InterfaceName) -> PlannedRequest {
+        PlannedRequest(request: .changeLink(change), object: .link(name), effect: .sets)
     }
 
     private func create(_ spec: LinkSpec) -> PlannedRequest? {
@@ -93,8 +103,9 @@ struct Planner {
         var first: [PlannedRequest] = []
         var last: [PlannedRequest] = []
         planAddresses(state, &first, &last)
-        planNeighbours(state, &first, &last)
+        // Forwarding entries before the neighbours that name their MACs, as those come before the routes.
         planForwardingEntries(state, &first, &last)
+        planNeighbours(state, &first, &last)
         let routes = planRoutes(&state, nexthops: &first, last: &last)
         return first + routes + last + unwantedLinks(state)
     }
@@ -154,7 +165,7 @@ struct Planner {
         _ state: inout TrackedState, nexthops: inout [PlannedRequest], last: inout [PlannedRequest]
     ) -> [PlannedRequest] {
         let usesObjects = state.routes.desiredCount >= Self.nexthopObjectThreshold
-        var freeID = max(Self.firstNexthopID, (state.nexthops.values.max() ?? 0) + 1)
+        var freeID = max(Self.firstNexthopID, (state.nexthops.values.max() ?? 0) &+ 1)
         var puts: [PlannedRequest] = []
         var removals: [PlannedRequest] = []
         var abandoned: Set<NexthopKey> = []
@@ -162,14 +173,17 @@ struct Planner {
             guard let step = state.routes.step(for: key) else { continue }
             switch step {
             case .add(let value), .change(_, let value):
-                guard let index = table.indices[value.spec.interface] else { continue }
+                // When the interface comes, or goes up, a notification has the kernel read and the route put.
+                guard let index = table.indices[value.spec.interface], table.isUp(value.spec.interface) else {
+                    continue
+                }
                 var path = RoutePath.single(
                     NextHop(gateway: value.spec.gateway, interface: index, onlink: value.spec.onlink))
                 if usesObjects, let gateway = value.spec.gateway {
                     let nexthop = NexthopKey(gateway: gateway, interface: value.spec.interface)
                     let id = state.nexthops[nexthop] ?? freeID
                     if id == freeID {
-                        freeID += 1
+                        freeID &+= 1
                         state.nexthops[nexthop] = id
                         nexthops.append(create(nexthop, id: id, index: index, onlink: value.spec.onlink))
                     }

@@ -20,14 +20,21 @@ public struct PassReport: Hashable, Sendable {
 public struct ReconcilerStatus: Hashable, Sendable {
     /// The kernel holds all that is desired, but for `conflicts`.
     public var isSettled = false
-    /// Objects that the kernel refuses, and why.
-    public var failures: [ObjectKey: String] = [:]
+    /// All that can be done is done: this host's own objects are as they should be, and of the peers' each that is missing
+    /// was tried and refused.
+    public var isApplied = false
+    /// How many wanted objects are missing or different.
+    public var pendingCount = 0
+    /// This host's own objects that the kernel refuses, and why.
+    public var hostFailures: [String] = []
+    /// Peers' objects that the kernel refuses, and why.
+    public var peerFailures: [String] = []
     /// Destinations that are wanted where somebody else's route is; theirs was left alone.
     public var conflicts: [String: String] = [:]
     /// Why the kernel could not be read; `nil` when it could.
     public var readError: String?
-    /// Passes that found others' changes to put right.
-    public var repairs = 0
+    /// Passes in a row that found others' changes to put right, each within seconds of the last.
+    public var repairsInARow = 0
     /// Passes in all.
     public var passes = 0
 
@@ -50,12 +57,18 @@ public actor Reconciler {
     /// The kernel must be read before the next difference is computed.
     private var mustRead = true
     private var isExpectingDrift = true
-    private var reportedFailures: [ObjectKey: String] = [:]
+    private var reportedFailures: Set<ObjectKey> = []
+    private var unsettable: Set<InterfaceName> = []
+    private var lastRepair: ContinuousClock.Instant?
+    private var lastFightReport: ContinuousClock.Instant?
+    private var retryTask: Task<Void, Never>?
+
+    /// Repairs in a row from which on another program is named as the cause.
+    private static let fightThreshold = 5
     private var reportedConflicts: [RouteKey: String] = [:]
 
     private let wake: AsyncStream<Void>.Continuation
     private let wakeups: AsyncStream<Void>
-    private var settleWaiters: [CheckedContinuation<Void, Never>] = []
 
     /// - Parameter auditInterval: how often the kernel is read though nothing was heard of a change.
     public init(
@@ -75,7 +88,11 @@ public actor Reconciler {
 
     /// Puts a whole new desired state in the place of the last.
     public func setDesired(_ desired: DesiredState, policy: OwnershipPolicy) {
-        self.policy = policy
+        // What was ours by the former policy stays ours, so that what is of no more use is removed: the device of another
+        // VNI, the routes into another network.
+        self.policy = OwnershipPolicy(
+            interfaces: policy.interfaces.union(self.policy.interfaces),
+            networks: Array(Set(policy.networks + self.policy.networks)))
         state.replaceDesired(desired)
         // What the kernel holds was read by the former policy and says nothing about the rest.
         mustRead = true
@@ -91,7 +108,7 @@ public actor Reconciler {
 
     /// Takes a notification of the kernel.
     public func note(_ event: NetlinkEvent) {
-        let filter = DriftFilter(policy: policy, settings: settings)
+        let filter = DriftFilter(policy: policy)
         guard filter.concerns(event, state, &table) else { return }
         mustRead = true
         wake.yield()
@@ -114,43 +131,34 @@ public actor Reconciler {
             }
             await group.waitForAll()
         }
-        resumeWaiters()
+        retryTask?.cancel()
     }
 
     private func runPasses() async {
-        // Repairs that follow on one another are a fight with somebody: each waits longer, up to a quarter of a second.
-        var pause = Duration.milliseconds(2)
-        var lastRepair = ContinuousClock.now
         for await _ in wakeups {
             if Task.isCancelled { return }
             if mustRead && current.passes > 0 {
-                pause =
-                    lastRepair.duration(to: .now) > .seconds(5) ? .milliseconds(2) : min(pause * 2, .milliseconds(250))
-                guard (try? await Task.sleep(for: pause)) != nil else { return }
-                lastRepair = .now
+                guard (try? await Task.sleep(for: pauseBeforeReading)) != nil else { return }
             }
             reconcile()
             scheduleRetry()
         }
     }
 
+    /// Notifications come in bursts, of which one reading is enough. In a fight with somebody each reading waits longer, up
+    /// to a quarter of a second.
+    private var pauseBeforeReading: Duration {
+        min(.milliseconds(2) * (1 << min(current.repairsInARow, 7)), .milliseconds(250))
+    }
+
     private func scheduleRetry() {
-        guard let next = retries.nextAttempt ?? (mustRead ? .now + .milliseconds(500) : nil) else { return }
-        Task { [wake] in
-            try? await Task.sleep(until: next)
+        let candidates = [retries.nextAttempt, mustRead ? .now + .milliseconds(500) : nil].compactMap { $0 }
+        retryTask?.cancel()
+        guard let next = candidates.min() else { return }
+        retryTask = Task { [wake] in
+            guard (try? await Task.sleep(until: max(next, .now + .milliseconds(20)))) != nil else { return }
             wake.yield()
         }
-    }
-
-    /// Waits until the kernel holds what is desired.
-    public func settled() async {
-        if current.isSettled { return }
-        await withCheckedContinuation { settleWaiters.append($0) }
-    }
-
-    private func resumeWaiters() {
-        for waiter in settleWaiters { waiter.resume() }
-        settleWaiters = []
     }
 
     // MARK: A pass
@@ -181,31 +189,49 @@ public actor Reconciler {
 
     private func read() throws(NetlinkError) {
         retries.forgetDelays()
-        let reader = KernelReader(kernel: kernel, policy: policy, settings: settings)
+        let before = state.pendingObjects
+        let reader = KernelReader(kernel: kernel, policy: policy)
         table = try reader.readAll(into: &state)
         mustRead = false
-        if !isExpectingDrift, !state.isSettled {
-            current.repairs += 1
-            var metadata: Logger.Metadata = [:]
-            for (kind, count) in state.pendingCounts { metadata[kind] = "\(count)" }
-            logger.notice("kernel state was changed by somebody else, putting it back", metadata: metadata)
-        }
+        if !isExpectingDrift { noteDrift(state.pendingObjects.subtracting(before)) }
         isExpectingDrift = false
     }
 
+    private func noteDrift(_ drift: Set<ObjectKey>) {
+        guard !drift.isEmpty else { return }
+        let now = ContinuousClock.now
+        let isRow = lastRepair.map { now - $0 < .seconds(5) } ?? false
+        current.repairsInARow = isRow ? current.repairsInARow + 1 : 1
+        lastRepair = now
+        let metadata: Logger.Metadata = Dictionary(grouping: drift, by: \.kind).mapValues { "\($0.count)" }
+        if current.repairsInARow < Self.fightThreshold {
+            logger.notice("kernel state was changed by somebody else, putting it back", metadata: metadata)
+        } else if lastFightReport.map({ now - $0 > .seconds(60) }) ?? true {
+            lastFightReport = now
+            logger.warning(
+                "another program keeps undoing the network state; find it (NetworkManager, systemd-networkd, a second flanneld)",
+                metadata: metadata)
+        }
+    }
+
     private func applyLinks(_ report: inout PassReport) throws(NetlinkError) {
-        guard !state.links.pending.isEmpty else { return }
-        try apply(&report) { planner, state in planner.linkRequests(state) }
-        // New links have indices that only the kernel knows, and a link that was made anew is empty.
-        let reader = KernelReader(kernel: kernel, policy: policy, settings: settings)
-        table = try reader.readAll(into: &state)
-        for case .known(let spec, _) in state.links.desiredValues {
-            guard settings.acceptsRouterAdvertisements(spec.name) == !spec.acceptsRouterAdvertisements else { continue }
+        // A link that was renamed or made anew may need a second step.
+        for _ in 0..<2 where !state.links.pending.isEmpty {
+            let before = report.requests
+            try apply(&report) { planner, state in planner.linkRequests(state) }
+            guard report.requests > before else { break }
+            // New links have indices that only the kernel knows, and a link that was made anew is empty.
+            table = try KernelReader(kernel: kernel, policy: policy).readAll(into: &state)
+        }
+        guard report.didRead || report.requests > 0 else { return }
+        for case .known(let spec, _) in state.links.desiredValues where table.indices[spec.name] != nil {
             do throws(SystemCallError) {
-                try settings.setAcceptsRouterAdvertisements(spec.acceptsRouterAdvertisements, spec.name)
-                state.links.noteDone(spec.name)
+                try settings.refuseRouterAdvertisements(spec.name)
             } catch {
-                logger.warning("cannot set accept_ra", metadata: ["interface": "\(spec.name)", "error": "\(error)"])
+                guard unsettable.insert(spec.name).inserted else { continue }
+                logger.warning(
+                    "cannot set accept_ra to 0, router advertisements on the overlay would be followed",
+                    metadata: ["interface": "\(spec.name)", "error": "\(error)"])
             }
         }
     }
@@ -242,28 +268,37 @@ public actor Reconciler {
         }
         if case .nexthop(let key) = step.object, step.effect == .sets { state.nexthops[key] = nil }
         // What was believed of the kernel does not hold: read it before the next try.
-        mustRead = true
+        if failure.isSurprise { mustRead = true }
         report.failures[step.object] = "\(failure)"
-        retries.noteFailure(step.object, error: "\(failure)", now: now)
+        retries.noteFailure(step.object, error: "\(failure)", isSurprise: failure.isSurprise, now: now)
     }
 
     private func finish(_ report: PassReport) {
-        retries.keep { [state] in state.isPending($0) }
-        current.failures = retries.entries.mapValues(\.error)
+        let pending = state.pendingObjects
+        // What cannot be tried at the moment waits for a notification, not for a time.
+        retries.keep { [state, table] in pending.contains($0) && state.canTry($0, table) }
+        current.hostFailures = retries.entries.filter(\.key.isHosts).map(\.value.error).sorted()
+        current.peerFailures = retries.entries.filter { !$0.key.isHosts }.map(\.value.error).sorted()
         current.conflicts = [:]
         for (key, route) in state.conflicts { current.conflicts["\(key.destination)"] = route }
-        current.isSettled = !mustRead && current.readError == nil && state.isSettled
+        current.pendingCount = pending.count
+        current.isSettled = !mustRead && current.readError == nil && pending.isEmpty
+        current.isApplied =
+            current.readError == nil && state.isHostSettled && pending.allSatisfy { retries.entries[$0] != nil }
         logNews()
-        if current.isSettled { resumeWaiters() }
     }
 
-    /// Each failure and conflict is logged when it comes, and not again while it lasts.
+    /// Each failure and conflict is logged when it comes, and not again while it lasts; of many at once the first few.
     private func logNews() {
-        for (object, error) in current.failures where reportedFailures[object] == nil {
+        let failures = retries.persistent
+        let news = failures.filter { !reportedFailures.contains($0.key) }
+        if !news.isEmpty {
+            let errors = news.map(\.value.error).sorted()
             logger.error(
-                "the kernel refused a change, trying again", metadata: ["object": "\(object)", "error": "\(error)"])
+                "the kernel refused changes, trying again",
+                metadata: ["count": "\(errors.count)", "error": "\(errors.prefix(3).joined(separator: "; "))"])
         }
-        reportedFailures = current.failures
+        reportedFailures = Set(failures.keys)
         for (key, route) in state.conflicts where reportedConflicts[key] != route {
             logger.warning(
                 "somebody else's route is where a peer's should be; remove it, or change its metric, to reach the peer",
@@ -276,18 +311,28 @@ public actor Reconciler {
 extension RequestFailure {
     /// The object that was to be removed is not there.
     fileprivate var isAbsence: Bool { [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL].contains(code) }
+
+    /// The kernel does not hold what it was believed to hold.
+    fileprivate var isSurprise: Bool { [EEXIST, ENOENT, ESRCH, ENODEV].contains(code) }
 }
 
-extension TrackedState {
-    fileprivate func isPending(_ object: ObjectKey) -> Bool {
-        switch object {
-        case .link(let name): links.isPending(name)
-        case .address(let key): addresses.isPending(key)
-        // Where somebody else's route is, ours is not tried.
-        case .route(let key): routes.isPending(key) && conflicts[key] == nil
-        case .neighbour(let key): neighbours.isPending(key)
-        case .fdb(let key): fdb.isPending(key)
-        case .nexthop: false
+extension ObjectKey {
+    fileprivate var kind: String {
+        switch self {
+        case .link: "links"
+        case .address: "addresses"
+        case .route: "routes"
+        case .neighbour: "neighbours"
+        case .fdb: "fdb"
+        case .nexthop: "nexthops"
+        }
+    }
+
+    /// There for the host itself and not for the sake of one peer.
+    fileprivate var isHosts: Bool {
+        switch self {
+        case .link, .address: true
+        case .route, .neighbour, .fdb, .nexthop: false
         }
     }
 }

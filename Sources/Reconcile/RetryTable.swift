@@ -4,14 +4,18 @@ struct RetryTable {
         var attempts: Int
         var notBefore: ContinuousClock.Instant
         var error: String
+        /// The kernel's state was another than believed; the next try, after a reading, mostly succeeds.
+        var isSurprise: Bool
     }
 
     private(set) var entries: [ObjectKey: Entry] = [:]
 
-    mutating func noteFailure(_ object: ObjectKey, error: String, now: ContinuousClock.Instant) {
+    mutating func noteFailure(
+        _ object: ObjectKey, error: String, isSurprise: Bool, now: ContinuousClock.Instant
+    ) {
         let attempts = (entries[object]?.attempts ?? 0) + 1
         let delay = min(Duration.milliseconds(50) * (1 << min(attempts - 1, 12)), .seconds(30))
-        entries[object] = Entry(attempts: attempts, notBefore: now + delay, error: error)
+        entries[object] = Entry(attempts: attempts, notBefore: now + delay, error: error, isSurprise: isSurprise)
     }
 
     mutating func noteSuccess(_ object: ObjectKey) {
@@ -31,6 +35,9 @@ struct RetryTable {
     func isDue(_ object: ObjectKey, now: ContinuousClock.Instant) -> Bool {
         entries[object].map { $0.notBefore <= now } ?? true
     }
+
+    /// The failures that are more than a first surprise.
+    var persistent: [ObjectKey: Entry] { entries.filter { !$0.value.isSurprise || $0.value.attempts > 1 } }
 
     var nextAttempt: ContinuousClock.Instant? { entries.values.map(\.notBefore).min() }
 }

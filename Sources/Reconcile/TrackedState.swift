@@ -42,6 +42,10 @@ struct TrackedState {
     var routes = DeltaTracker<RouteKey, RouteValue>()
     var neighbours = DeltaTracker<NeighbourKey, MACAddress>()
     var fdb = DeltaTracker<FDBKey, IPAddress>()
+    /// Wanted interfaces that somebody gave another name, by the name they should have: their indices.
+    var renamed: [InterfaceName: Int32] = [:]
+    /// Interfaces that wanted routes lead through; some may have gone out of use since the whole was last set.
+    private(set) var routeInterfaces: Set<InterfaceName> = []
     /// Weft's nexthop objects in the kernel, with their ids.
     var nexthops: [NexthopKey: UInt32] = [:]
     /// Routes that are wanted where somebody else's is; theirs stays.
@@ -50,23 +54,30 @@ struct TrackedState {
     /// before.
     var departed: Set<ObjectKey> = []
 
+    /// This host's own interfaces and addresses are as they should be, whatever its peers' objects are.
+    var isHostSettled: Bool { links.pending.isEmpty && addresses.pending.isEmpty }
+
+    /// What differs, somebody else's routes where ours should be left out.
+    var pendingObjects: Set<ObjectKey> {
+        var objects: Set<ObjectKey> = []
+        objects.formUnion(links.pending.map(ObjectKey.link))
+        objects.formUnion(addresses.pending.map(ObjectKey.address))
+        objects.formUnion(routes.pending.lazy.filter { conflicts[$0] == nil }.map(ObjectKey.route))
+        objects.formUnion(neighbours.pending.map(ObjectKey.neighbour))
+        objects.formUnion(fdb.pending.map(ObjectKey.fdb))
+        return objects
+    }
+
     var isSettled: Bool {
         links.pending.isEmpty && addresses.pending.isEmpty && neighbours.pending.isEmpty && fdb.pending.isEmpty
             && routes.pending.allSatisfy { conflicts[$0] != nil }
-    }
-
-    /// How many objects differ, by kind, for a log line; kinds without a difference are left out.
-    var pendingCounts: [(kind: String, count: Int)] {
-        [
-            ("links", links.pending.count), ("addresses", addresses.pending.count), ("routes", routes.pending.count),
-            ("neighbours", neighbours.pending.count), ("fdb", fdb.pending.count),
-        ].filter { $0.1 > 0 }
     }
 
     mutating func replaceDesired(_ state: DesiredState) {
         links.replaceDesired(state.links.mapValues { .known($0, isUp: true) })
         addresses.replaceDesired(Dictionary(uniqueKeysWithValues: state.addresses.map { ($0, Presence()) }))
         routes.replaceDesired(state.routes.mapValues { RouteValue(spec: $0, isMarked: true) })
+        routeInterfaces = Set(state.routes.values.lazy.map(\.interface))
         neighbours.replaceDesired(state.neighbours)
         fdb.replaceDesired(state.fdb)
     }
@@ -81,7 +92,10 @@ struct TrackedState {
         let added = change.added
         for (name, spec) in added.links { links.setDesired(.known(spec, isUp: true), for: name) }
         for key in added.addresses { addresses.setDesired(Presence(), for: key) }
-        for (key, spec) in added.routes { routes.setDesired(RouteValue(spec: spec, isMarked: true), for: key) }
+        for (key, spec) in added.routes {
+            routes.setDesired(RouteValue(spec: spec, isMarked: true), for: key)
+            routeInterfaces.insert(spec.interface)
+        }
         for (key, mac) in added.neighbours { neighbours.setDesired(mac, for: key) }
         for (key, destination) in added.fdb { fdb.setDesired(destination, for: key) }
     }
@@ -102,6 +116,22 @@ struct TrackedState {
         case (.fdb(let key), .clears): fdb.setObserved(nil, for: key)
         case (.nexthop, .sets): break
         case (.nexthop(let key), .clears): nexthops[key] = nil
+        }
+    }
+
+    /// Whether the interfaces that a request about the object needs are there.
+    func canTry(_ object: ObjectKey, _ table: InterfaceTable) -> Bool {
+        switch object {
+        case .link(let name):
+            guard case .known(let spec, _)? = links.desired(name), case .vxlan(let vxlan) = spec.kind else {
+                return true
+            }
+            return table.indices[vxlan.lower] != nil
+        case .address(let key): return table.indices[key.interface] != nil
+        case .neighbour(let key): return table.indices[key.interface] != nil
+        case .fdb(let key): return table.indices[key.interface] != nil
+        case .route(let key): return routes.desired(key).map { table.isUp($0.spec.interface) } ?? true
+        case .nexthop(let key): return table.indices[key.interface] != nil
         }
     }
 

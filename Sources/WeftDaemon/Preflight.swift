@@ -12,23 +12,33 @@ import Netlink
 public struct Preflight: Sendable {
     /// A finding a line.
     public struct Report: Sendable {
-        fileprivate var lines: [(isGood: Bool, what: String, detail: String)] = []
+        private enum Mark: String {
+            case good = "ok  "
+            /// Worth knowing; a start works all the same.
+            case note = "note"
+            case bad = "FAIL"
+        }
+
+        private var lines: [(mark: Mark, what: String, detail: String)] = []
 
         /// Nothing stands in the way of a start.
-        public var isUsable: Bool { lines.allSatisfy(\.isGood) }
+        public var isUsable: Bool { !lines.contains { $0.mark == .bad } }
+
+        /// The findings as text, with a verdict at the end.
 
         public var text: String {
             let width = lines.map(\.what.count).max() ?? 0
             let body = lines.map { line in
-                "\(line.isGood ? "ok  " : "FAIL") \(line.what)\(String(repeating: " ", count: width - line.what.count))  \(line.detail)\n"
+                "\(line.mark.rawValue) \(line.what)\(String(repeating: " ", count: width - line.what.count))  \(line.detail)\n"
             }
             return body.joined()
                 + (isUsable
                     ? "weftd would start; nothing was changed\n" : "weftd would not work; nothing was changed\n")
         }
 
-        fileprivate mutating func good(_ what: String, _ detail: String) { lines.append((true, what, detail)) }
-        fileprivate mutating func bad(_ what: String, _ detail: String) { lines.append((false, what, detail)) }
+        fileprivate mutating func good(_ what: String, _ detail: String) { lines.append((.good, what, detail)) }
+        fileprivate mutating func note(_ what: String, _ detail: String) { lines.append((.note, what, detail)) }
+        fileprivate mutating func bad(_ what: String, _ detail: String) { lines.append((.bad, what, detail)) }
     }
 
     private let configuration: DaemonConfiguration
@@ -70,7 +80,8 @@ public struct Preflight: Sendable {
         switch try? Sysctl.read("net/ipv4/ip_forward") {
         case "1"?: report.good("forwarding", "net.ipv4.ip_forward is 1")
         default:
-            report.bad("forwarding", "net.ipv4.ip_forward is not 1; sysctl -w net.ipv4.ip_forward=1 (Docker does this)")
+            report.note(
+                "forwarding", "net.ipv4.ip_forward is not 1; sysctl -w net.ipv4.ip_forward=1 (Docker does this)")
         }
     }
 
@@ -124,6 +135,23 @@ public struct Preflight: Sendable {
         return nil
     }
 
+    /// Whether the kernel has VXLAN, without making a device.
+    private func checkVXLAN(_ report: inout Report) {
+        let release = (try? Sysctl.read("kernel/osrelease")) ?? ""
+        let isLoaded = access("/sys/module/vxlan", F_OK) == 0
+        let folder = "/lib/modules/\(release)"
+        let isThere = ["modules.builtin", "modules.dep"].contains { name in
+            (try? TextFile.read("\(folder)/\(name)", limit: 4 << 20))?.contains("/vxlan.ko") ?? false
+        }
+        if isLoaded || isThere {
+            report.good("kernel", "has vxlan")
+        } else {
+            report.note(
+                "kernel",
+                "vxlan is neither loaded nor in \(folder); unless it is built in, install the kernel's extra modules")
+        }
+    }
+
     private static func snapshot(of store: V3SubnetStore, endpoint: Int) async throws -> SubnetSnapshot {
         let (snapshots, found) = AsyncStream<SubnetSnapshot>.makeStream()
         try await store.withSession(endpoint: endpoint) { session in
@@ -156,18 +184,19 @@ public struct Preflight: Sendable {
         do {
             let backend = try BackendCatalogue.make(config: config, host: host)
             report.good("backend", "\(config.backendType) with MTU \(backend.mtu)")
+            if config.backendType == VXLANBackend.type { checkVXLAN(&report) }
         } catch {
             report.bad("backend", "\(error)")
             return
         }
         var leases = LeaseSet(config: config)
         _ = leases.replaceAll(snapshot.leases)
-        let own = leases.leases.values.first { $0.attributes.publicIP == host.publicIPv4 }
+        let own = leases.leases(withPublicIP: host.publicIPv4, publicIPv6: host.publicIPv6).first
         report.good(
             "lease",
             own.map { "would take \($0.key) again" } ?? "would take a free subnet; \(leases.leases.count) peers")
         for rejection in leases.rejections.prefix(10) {
-            report.good("ignored", "\(rejection.name): \(rejection.reason)")
+            report.note("ignored", "\(rejection.name): \(rejection.reason)")
         }
     }
 }

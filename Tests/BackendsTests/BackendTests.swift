@@ -165,6 +165,12 @@ import Testing
         #expect(overlay.desired.text == Self.cases[0].expected)
     }
 
+    @Test(arguments: ["172.30.0.255", "172.30.0.0"]) func noHostIsAtAPrefixesEnds(_ address: String) throws {
+        let odd = try Self.lease("10.5.34.0-24", #"{"PublicIP":"\#(address)","BackendType":"host-gw"}"#)
+        let overlay = try Self.state(Self.cases[4].config, own: "10.5.19.0-24", [odd])
+        #expect(overlay.desired.isEmpty && overlay.refusals.count == 1)
+    }
+
     @Test func hostGatewayNeedsTheSameLink() throws {
         let far = try Self.lease("10.5.34.0-24", #"{"PublicIP":"198.51.100.7","BackendType":"host-gw"}"#)
         let overlay = try Self.state(Self.cases[4].config, own: "10.5.19.0-24", [far])

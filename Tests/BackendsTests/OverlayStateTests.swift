@@ -59,6 +59,18 @@ import Testing
         #expect(overlay.desired.routes.keys.map(\.destination.description) == ["10.5.2.0/24"])
     }
 
+    /// Whichever comes first, the older lease is served, so that all hosts agree.
+    @Test func theOlderLeaseWinsThoughItComesLater() throws {
+        let older = try peer(1, host: 12, mac: 1, created: 1)
+        let newer = try peer(2, host: 13, mac: 1, created: 2)
+        var overlay = try BackendTests.state(BackendTests.cases[0].config, own: "10.5.200.0-24", [newer])
+        var desired = overlay.desired
+        desired.apply(overlay.apply(LeaseChanges(updated: [older.key: older])))
+        #expect(Array(overlay.refusals.keys) == [newer.key])
+        #expect(desired == overlay.desired)
+        #expect(desired.routes.keys.map(\.destination.description) == ["10.5.1.0/24"])
+    }
+
     @Test func aPeerThatMovesHostChangesTwoEntries() throws {
         var overlay = try BackendTests.state(
             BackendTests.cases[0].config, own: "10.5.200.0-24", [try peer(1, host: 12, mac: 1, created: 1)])

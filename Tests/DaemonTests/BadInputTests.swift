@@ -212,7 +212,7 @@ extension EndToEnd {
                 try host.ip("link add other type vxlan id 1 dev eth0 dstport 8472")
                 try host.ip("link set other up")
                 try host.start()
-                try await host.waitForLog("ERROR", "the kernel refused a change", "flannel.1")
+                try await host.waitForLog("ERROR", "the kernel refused changes", "flannel.1")
                 try await eventually("it is reported") {
                     host.health("/readyz")?.body.contains("kernel-refuses") == true
                 }

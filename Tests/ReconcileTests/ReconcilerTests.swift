@@ -12,16 +12,10 @@ import Testing
 
 /// Interface settings in memory.
 final class FakeSettings: InterfaceSettings {
-    let accepting = Mutex<Set<InterfaceName>>([])
+    let refusing = Mutex<Set<InterfaceName>>([])
 
-    func acceptsRouterAdvertisements(_ interface: InterfaceName) -> Bool? {
-        accepting.withLock { $0.contains(interface) }
-    }
-
-    func setAcceptsRouterAdvertisements(_ accepts: Bool, _ interface: InterfaceName) throws(SystemCallError) {
-        accepting.withLock { accepting in
-            if accepts { accepting.insert(interface) } else { accepting.remove(interface) }
-        }
+    func refuseRouterAdvertisements(_ interface: InterfaceName) throws(SystemCallError) {
+        refusing.withLock { _ = $0.insert(interface) }
     }
 }
 
@@ -70,7 +64,7 @@ struct Bench {
     /// What the kernel holds of ours, read without the reconciler.
     func observed() throws -> DesiredState {
         var state = TrackedState()
-        let reader = KernelReader(kernel: kernel, policy: Self.policy, settings: FakeSettings())
+        let reader = KernelReader(kernel: kernel, policy: Self.policy)
         _ = try reader.readAll(into: &state)
         var result = DesiredState()
         for case (let name, .known(let spec, isUp: true)) in state.links.observedState { result.links[name] = spec }
@@ -100,6 +94,7 @@ struct Bench {
     enum Scenario: String, CaseIterable, Sendable {
         case fromNothing, linkDeleted, linkDown, macChanged, mtuChanged, addressRemoved, extraAddress, routesFlushed
         case routeReplaced, strayRoute, neighbourLost, fdbFlushed, uplinkFlapped, peersChanged, portChanged, alienDevice
+        case fdbPortChanged, renamed
     }
 
     func arrange(_ scenario: Scenario, _ bench: Bench) async throws -> DesiredState {
@@ -135,6 +130,12 @@ struct Bench {
             kernel.change(.deleteNeighbour(Neighbour(interface: index, address: IPAddress("10.5.2.0")!)))
         case .fdbFlushed:
             for entry in try kernel.forwardingEntries(interface: index) { kernel.change(.deleteForwardingEntry(entry)) }
+        case .fdbPortChanged:
+            var entry = try #require(try kernel.forwardingEntries(interface: index).first)
+            entry.port = 9999
+            kernel.change(.replaceForwardingEntry(entry))
+        case .renamed:
+            kernel.change(.changeLink(LinkChange(index: index, name: InterfaceName("stolen0")!)))
         case .uplinkFlapped:
             kernel.change(.changeLink(LinkChange(index: bench.uplink, isUp: false)))
             kernel.change(.changeLink(LinkChange(index: bench.uplink, isUp: true)))
@@ -214,8 +215,8 @@ struct Bench {
         try await bench.settle(1)
         #expect(
             bench.kernel.journal.map(\.request.description) == [
-                "replace neighbour 10.5.3.0 dev \(index) lladdr 02:00:00:00:00:58",
                 "replace forwarding entry 02:00:00:00:00:58 dev \(index) dst 172.30.0.88",
+                "replace neighbour 10.5.3.0 dev \(index) lladdr 02:00:00:00:00:58",
                 "delete forwarding entry 02:00:00:00:00:03 dev \(index) dst 172.30.0.77",
             ])
     }
@@ -266,6 +267,61 @@ struct Bench {
         #expect(
             bench.kernel.journal.contains { if case .replaceRoute = $0.request { true } else { false } },
             "the adopted route is replaced in place, never removed first")
+    }
+
+    /// A VNI of another number means another device; the old one goes.
+    @Test func theFormerDeviceIsRemoved() async throws {
+        let bench = try Bench()
+        await bench.reconciler.setDesired(Bench.desired(peers: 1..<3), policy: Bench.policy)
+        try await bench.settle()
+        var desired = DesiredState()
+        let name = InterfaceName("flannel.2")!
+        desired.links[name] = LinkSpec(
+            name: name,
+            kind: .vxlan(VXLANSpec(vni: 2, port: 8472, local: IPAddress("172.30.0.11")!, lower: Bench.uplinkName)),
+            mtu: 1450, mac: MACAddress("ee:04:0a:05:13:00")!)
+        await bench.reconciler.setDesired(
+            desired, policy: OwnershipPolicy(interfaces: [name], networks: Bench.policy.networks))
+        try await bench.settle()
+        let names = try bench.kernel.links().map(\.name.text).filter { $0.hasPrefix("flannel") }
+        #expect(names == ["flannel.2"])
+        #expect(await bench.reconciler.status.isSettled)
+    }
+
+    /// What the kernel refuses of one peer's holds up nobody: the host is as ready as it can be.
+    @Test func aRefusedPeerDoesNotHoldUpTheHost() async throws {
+        let bench = try Bench()
+        bench.kernel.plan = FaultPlan([
+            .init(
+                .requestMatching {
+                    if case .addRoute(let route) = $0 { route.destination == IPPrefix("10.5.3.0/24")! } else { false }
+                }, code: EINVAL, isLasting: true)
+        ])
+        await bench.reconciler.setDesired(Bench.desired(peers: 1..<6), policy: Bench.policy)
+        await bench.reconciler.reconcile()
+        var status = await bench.reconciler.status
+        #expect(!status.isSettled && status.isApplied)
+        #expect(status.peerFailures.count == 1 && status.hostFailures.isEmpty)
+        // The next lease is served at once, without reading the kernel again.
+        await bench.reconciler.update(DesiredChange(added: Bench.peer(9)))
+        #expect(await bench.reconciler.reconcile().didRead == false)
+        bench.kernel.plan = .none
+        try await bench.settle()
+        status = await bench.reconciler.status
+        #expect(status.isSettled && status.peerFailures.isEmpty)
+    }
+
+    /// The kernel drops the routes through an interface with its address and says nothing of them.
+    @Test func anAddressChangeOfTheUplinkIsNoticed() async throws {
+        let bench = try Bench()
+        var desired = Bench.desired(peers: 1..<2)
+        let direct = RouteKey(destination: IPPrefix("10.5.9.0/24")!)
+        desired.routes[direct] = RouteSpec(interface: Bench.uplinkName, gateway: IPAddress("172.30.0.19")!)
+        await bench.reconciler.setDesired(desired, policy: Bench.policy)
+        try await bench.settle()
+        let address = Address(interface: bench.uplink, address: IPAddress("172.30.0.11")!, prefixLength: 24)
+        await bench.reconciler.note(.addressChanged(address))
+        #expect(await bench.reconciler.reconcile().didRead)
     }
 
     @Test func manyRoutesUseNexthopObjects() async throws {

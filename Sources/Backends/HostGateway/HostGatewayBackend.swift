@@ -12,6 +12,13 @@ public struct HostGatewayBackend: Backend {
     private let host: HostFacts
 
     public init(config: NetworkConfig, host: HostFacts) throws(BackendError) {
+        // Without its own address the host would publish none, and have no link that peers are on.
+        guard config.ipv4 == nil || host.publicIPv4 != nil else {
+            throw BackendError("interface \(host.interface) has no IPv4 address")
+        }
+        guard config.ipv6 == nil || host.publicIPv6 != nil else {
+            throw BackendError("interface \(host.interface) has no IPv6 address")
+        }
         self.config = config
         self.host = host
     }

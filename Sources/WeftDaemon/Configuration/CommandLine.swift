@@ -14,7 +14,8 @@ public enum DaemonCommandLine {
         let given = try split(arguments)
         let named = Set(given.map(\.flag.name))
         for flag in Flag.all where flag.hasVariable && !named.contains(flag.name) {
-            guard let value = environment[flag.variable] else { continue }
+            // Environment files carry empty variables for what is not set, and flannel takes them so.
+            guard let value = environment[flag.variable], !value.isEmpty else { continue }
             try set(flag, value, shown: flag.variable, in: &configuration)
         }
         for (flag, value) in given {

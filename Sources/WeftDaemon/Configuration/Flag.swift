@@ -68,7 +68,7 @@ extension Flag {
 
     private static let host: [Flag] = [
         Flag(
-            "iface", "external interface, by name or address; of several the first that exists",
+            "iface", "external interface, by name or address; the first that exists",
             .text(placeholder: "NAME|IP") { configuration, value in
                 guard !value.isEmpty else { return "an interface's name or address" }
                 configuration.interfaces.append(value)

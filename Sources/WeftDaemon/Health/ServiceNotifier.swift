@@ -34,7 +34,7 @@ public struct ServiceNotifier: Sendable {
         let text = Array(message.utf8)
         _ = withUnsafePointer(to: &socketAddress) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(owner.rawValue, text, text.count, CInt(MSG_NOSIGNAL), $0, length)
+                sendto(owner.rawValue, text, text.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT), $0, length)
             }
         }
     }

@@ -1,5 +1,4 @@
 import CLinux
-import Glibc
 import LinuxSystem
 
 /// The process's effective capabilities (capabilities(7)).
@@ -8,14 +7,8 @@ public struct Capabilities: Hashable, Sendable {
 
     /// Those of this process; none when they cannot be read.
     public static var current: Capabilities {
-        guard
-            let descriptor = try? OwnedDescriptor(path: "/proc/self/status", flags: O_RDONLY)
-        else { return Capabilities(effective: 0) }
-        var bytes = [UInt8](repeating: 0, count: 8192)
-        let count = max(0, read(descriptor.rawValue, &bytes, bytes.count))
-        let line = String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n").first {
-            $0.hasPrefix("CapEff:")
-        }
+        guard let status = try? TextFile.read("/proc/self/status") else { return Capabilities(effective: 0) }
+        let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
         let digits = line?.split(whereSeparator: { $0 == "\t" || $0 == " " }).last
         return Capabilities(effective: digits.flatMap { UInt64($0, radix: 16) } ?? 0)
     }

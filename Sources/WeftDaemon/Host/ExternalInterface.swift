@@ -7,7 +7,7 @@ import Netlink
 public struct HostInventory: Sendable {
     public var links: [Link]
     public var addresses: [Address]
-    /// The main table's default routes.
+    /// The main table's default routes; not read where they are not asked for.
     public var defaultRoutes: [Route]
 
     public init(links: [Link], addresses: [Address], defaultRoutes: [Route]) {
@@ -16,10 +16,11 @@ public struct HostInventory: Sendable {
         self.defaultRoutes = defaultRoutes
     }
 
-    public init(reading kernel: any RouteNetlink) throws(NetlinkError) {
+    public init(reading kernel: any RouteNetlink, withRoutes: Bool = true) throws(NetlinkError) {
         links = try kernel.links()
         addresses = try kernel.addresses()
-        defaultRoutes = try kernel.routes(RouteFilter(table: Route.mainTable)).filter { $0.destination.length == 0 }
+        let routes = withRoutes ? try kernel.routes(RouteFilter(table: Route.mainTable)) : []
+        defaultRoutes = routes.filter { $0.destination.length == 0 }
     }
 }
 
@@ -65,6 +66,35 @@ extension ExternalInterface {
             throw InterfaceError("there is no default route to tell the interface from; name it with --iface")
         }
         return try make(link, nil, "it has the default route", configuration, inventory)
+    }
+
+    /// The interface in use as it is now. Its address stays the same as long as the interface holds it, whatever others
+    /// come (a virtual address of a cluster), and is replaced when it is gone and there is another.
+    ///
+    /// - Returns: the facts, and whether something is away: the interface, or every address of a family that it had. What
+    ///   is away is kept in the facts, since it may come back.
+    public static func refresh(
+        _ current: HostFacts, _ configuration: DaemonConfiguration, from inventory: HostInventory
+    ) -> (facts: HostFacts, isWhole: Bool) {
+        guard let link = inventory.links.first(where: { $0.name == current.interface }), link.mtu > 0 else {
+            return (current, false)
+        }
+        let held = inventory.addresses.filter { $0.interface == link.index && isUsable($0) }
+        func kept<Address: Equatable>(_ old: Address?, _ all: [Address]) -> (Address?, Bool) {
+            guard let old else { return (all.first, true) }
+            return all.contains(old) ? (old, true) : (all.first ?? old, !all.isEmpty)
+        }
+        let (ipv4, hasIPv4) = kept(current.localIPv4, held.compactMap(\.address.v4))
+        let (ipv6, hasIPv6) = kept(current.localIPv6, held.compactMap(\.address.v6))
+        var facts = current
+        facts.mtu = link.mtu
+        facts.localIPv4 = ipv4
+        facts.localIPv6 = ipv6
+        facts.publicIPv4 = configuration.publicIP ?? ipv4
+        facts.publicIPv6 = ipv6
+        let prefixes = held.compactMap(\.prefix).filter { $0.length > 0 }.sorted()
+        if !prefixes.isEmpty { facts.linkPrefixes = prefixes }
+        return (facts, hasIPv4 && hasIPv6)
     }
 
     private static func interface(of route: Route) -> Int32? {

@@ -10,6 +10,10 @@ actor HostWatcher {
     private let health: HealthBoard
     private let logger: Logger
     private var current: HostFacts?
+    private var later: Task<Void, Never>?
+    private var awaySince: ContinuousClock.Instant?
+    /// How long the interface in use, or its addresses, may be away before another is looked for.
+    private static let patience = Duration.seconds(10)
     private let wake: AsyncStream<Void>.Continuation
     private let wakeups: AsyncStream<Void>
 
@@ -22,8 +26,26 @@ actor HostWatcher {
     }
 
     /// The external interface as it is now; `nil` while none can be used.
+    ///
+    /// The interface in use is kept, and when it or an address of it is away that is waited for a while: a DHCP client or a
+    /// cable may take it for a moment, and a change of interface or family moves the whole overlay.
     func look() -> HostFacts? {
         do {
+            if let current {
+                let (facts, isWhole) = ExternalInterface.refresh(
+                    current, configuration, from: try HostInventory(reading: kernel, withRoutes: false))
+                if isWhole {
+                    awaySince = nil
+                    health.set(.noInterface, nil)
+                    return use(facts)
+                }
+                let since = awaySince ?? .now
+                awaySince = since
+                if since + Self.patience > .now {
+                    wakeLater()
+                    return use(facts)
+                }
+            }
             let chosen = try ExternalInterface.choose(configuration, from: HostInventory(reading: kernel))
             if current?.interface != chosen.facts.interface {
                 logger.info(
@@ -35,15 +57,29 @@ actor HostWatcher {
                         "mtu": "\(chosen.facts.mtu)",
                     ])
             }
-            current = chosen.facts
+            awaySince = nil
             health.set(.noInterface, nil)
-            return chosen.facts
+            return use(chosen.facts)
         } catch {
-            // What was found before stays in use: the interface may just be away for a moment.
-            if current == nil, health.set(.noInterface, "\(error)") {
-                logger.error("waiting for an external interface", metadata: ["error": "\(error)"])
+            let away = current.map { "\($0.interface) is away: " } ?? ""
+            if health.set(.noInterface, "\(away)\(error)") {
+                logger.error("waiting for an external interface", metadata: ["error": "\(away)\(error)"])
             }
+            wakeLater()
             return nil
+        }
+    }
+
+    private func use(_ facts: HostFacts) -> HostFacts {
+        current = facts
+        return facts
+    }
+
+    private func wakeLater() {
+        later?.cancel()
+        later = Task { [wake] in
+            guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
+            wake.yield()
         }
     }
 

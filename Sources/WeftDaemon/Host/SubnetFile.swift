@@ -39,10 +39,7 @@ public struct SubnetFile: Hashable, Sendable {
 
     /// The file's text as it is.
     public func contents() throws(SystemCallError) -> String {
-        let descriptor = try OwnedDescriptor(path: path, flags: O_RDONLY)
-        var bytes = [UInt8](repeating: 0, count: 16_384)
-        let count = try systemCall("read", path) { read(descriptor.rawValue, &bytes, bytes.count) }
-        return String(decoding: bytes[..<count], as: UTF8.self)
+        try TextFile.read(path, limit: 64 << 10)
     }
 
     /// Puts `text` in the file's place in one step, with mode 0644; makes its folder if there is none.
@@ -50,18 +47,21 @@ public struct SubnetFile: Hashable, Sendable {
         let folder = path.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
         if !folder.isEmpty, access(folder, F_OK) != 0 { try systemCall("mkdir", folder) { mkdir(folder, 0o755) } }
         let temporary = "\(path).\(getpid())"
-        do {
-            let descriptor = try OwnedDescriptor(path: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
-            try systemCall("fchmod", temporary) { fchmod(descriptor.rawValue, 0o644) }
-            let bytes = Array(text.utf8)
-            let written = try systemCall("write", temporary) { Glibc.write(descriptor.rawValue, bytes, bytes.count) }
-            guard written == bytes.count else { throw SystemCallError(code: ENOSPC, call: "write", subject: temporary) }
-        }
         do throws(SystemCallError) {
+            try put(text, in: temporary)
             try systemCall("rename", path) { rename(temporary, path) }
         } catch {
             unlink(temporary)
             throw error
         }
+    }
+
+    private func put(_ text: String, in path: String) throws(SystemCallError) {
+        let descriptor = try OwnedDescriptor(path: path, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+        // Whatever the umask is: engines run as others too.
+        try systemCall("fchmod", path) { fchmod(descriptor.rawValue, 0o644) }
+        let bytes = Array(text.utf8)
+        let written = try systemCall("write", path) { Glibc.write(descriptor.rawValue, bytes, bytes.count) }
+        guard written == bytes.count else { throw SystemCallError(code: ENOSPC, call: "write", subject: path) }
     }
 }

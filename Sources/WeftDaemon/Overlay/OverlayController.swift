@@ -30,6 +30,7 @@ actor OverlayController {
     private var rejections: [String: String] = [:]
     private var writtenFile: String?
     private var isAnnounced = false
+    private var status = ""
 
     init(
         configuration: DaemonConfiguration, host: HostFacts, reconciler: Reconciler, firewall: FirewallKeeper,
@@ -51,25 +52,25 @@ actor OverlayController {
         if let rejections = update.rejections { note(rejections) }
         let newLost = update.lostSubnets.map { $0 != lostSubnets } ?? false
         if let lost = update.lostSubnets { noteLost(lost) }
-        if update.config != nil || update.ownLease != nil {
-            config = update.config ?? config
-            if let lease = update.ownLease { noteLease(lease) }
-            waiting.merge(update.changes)
-            await rebuild()
-            return
-        }
         if overlay == nil {
             waiting.merge(update.changes)
         } else if !update.changes.isEmpty, let step = overlay?.apply(update.changes) {
             await reconciler.update(step)
             noteRefusals()
         }
-        if newLost { await updateFirewall() }
+        if update.config != nil || update.ownLease != nil {
+            config = update.config ?? config
+            if let lease = update.ownLease { noteLease(lease) }
+            await rebuild()
+        } else if newLost {
+            await updateFirewall()
+        }
     }
 
     /// The external interface, its address or its MTU changed.
     func take(_ facts: HostFacts) async {
-        guard facts != host else { return }
+        // The same facts again may follow others that could not be used.
+        guard facts != host || health.holds(.configUnusable) else { return }
         logger.notice(
             "the external interface changed",
             metadata: [
@@ -99,10 +100,8 @@ actor OverlayController {
         ownInterfaces = backend.ownInterfaces
         var overlay = OverlayState(backend: backend, lease: lease)
         var desired = backend.hostState(lease: lease)
-        var peers = LeaseChanges(updated: self.overlay?.peers ?? [:])
-        peers.merge(waiting)
+        desired.apply(overlay.apply(LeaseChanges(updated: self.overlay?.peers ?? waiting.updated)))
         waiting = LeaseChanges()
-        desired.apply(overlay.apply(peers))
         self.overlay = overlay
         let networks = [config.ipv4.map { IPPrefix.v4($0.network) }, config.ipv6.map { .v6($0.network) }]
         let policy = OwnershipPolicy(interfaces: backend.ownInterfaces, networks: networks.compactMap { $0 })
@@ -182,33 +181,44 @@ actor OverlayController {
     private func noteKernel() async {
         let status = await reconciler.status
         health.set(.kernelUnreadable, status.readError)
-        let failures = status.failures.values.sorted()
-        health.set(
-            .kernelRefuses, failures.first.map { failures.count == 1 ? $0 : "\(failures.count) objects, such as \($0)" }
-        )
+        health.set(.kernelRefuses, Self.summary(of: status.hostFailures))
+        health.set(.peerRefused, Self.summary(of: status.peerFailures))
+        health.set(.incomplete, status.isApplied ? nil : "\(status.pendingCount) objects")
         let conflicts = status.conflicts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
         health.set(.routeConflict, conflicts.isEmpty ? nil : conflicts.prefix(5).joined(separator: "; "))
-        if status.isSettled, writtenFile != nil { health.set(.starting, nil) }
+        if status.isApplied, writtenFile != nil { health.set(.starting, nil) }
         announce()
+    }
+
+    private static func summary(of failures: [String]) -> String? {
+        failures.first.map { failures.count == 1 ? $0 : "\(failures.count) objects, such as \($0)" }
     }
 
     private func announce() {
         guard let lease else { return }
         guard health.isReady else {
-            notifier.status(
-                "not ready: \(health.conditions.first.map { "\($0.condition.summary): \($0.detail)" } ?? "")")
+            let worst = health.conditions.first { $0.condition.blocksReadiness }
+            tell("not ready: \(worst.map { "\($0.condition.summary): \($0.detail)" } ?? "")")
             return
         }
         let text = "subnet \(lease.key), \(overlay?.servedCount ?? 0) peers"
         guard !isAnnounced else {
-            notifier.status(text)
+            tell(text)
             return
         }
         isAnnounced = true
+        status = text
         notifier.ready(status: text)
         ProcessMemory.releaseAfterStart()
         logger.notice(
             "ready", metadata: ["subnet": "\(lease.key)", "peers": "\(overlay?.servedCount ?? 0)", "mtu": "\(mtu)"])
+    }
+
+    /// Shows a line in `systemctl status`.
+    private func tell(_ text: String) {
+        guard text != status else { return }
+        status = text
+        notifier.status(text)
     }
 
     private func note(_ status: FirewallStatus) {
@@ -230,7 +240,7 @@ actor OverlayController {
         case .connected?: health.set(.registryUnavailable, nil)
         case .unavailable(let cause)?:
             health.set(.registryUnavailable, cause)
-            notifier.status("registry: \(cause)")
+            tell("registry: \(cause)")
         case nil: break
         }
     }
