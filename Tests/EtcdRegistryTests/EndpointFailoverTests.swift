@@ -2,14 +2,30 @@ import Testing
 
 @testable import EtcdRegistry
 
+private func broken(_ cause: String) -> StoreError { StoreError(.unavailable, cause: cause) }
+
 @Suite struct EndpointFailoverTests {
+    @Test(arguments: [StoreError.Kind.unauthenticated, .permissionDenied, .unsupported, .refused])
+    func waitsUpToAMinuteForAnOperator(_ kind: StoreError.Kind) {
+        var failover = EndpointFailover(count: 2)
+        var generator = SystemRandomNumberGenerator()
+        var waits: [Duration] = []
+        for _ in 0..<30 { waits.append(failover.failed(StoreError(kind, cause: "no"), using: &generator)) }
+        #expect(waits.allSatisfy { $0 <= .seconds(60) })
+        #expect(waits[29] >= .seconds(30))
+        #expect(Set(waits.suffix(8)).count > 2, "jittered")
+        _ = failover.failed(broken("down"), using: &generator)
+        let mixed = failover.failed(StoreError(kind, cause: "no"), using: &generator)
+        #expect(mixed <= .seconds(5), "the other one may come back at any time")
+    }
+
     @Test func triesEachOnceThenWaitsEverLonger() {
         var failover = EndpointFailover(count: 3)
         var generator = SystemRandomNumberGenerator()
         var waits: [Duration] = []
         for number in 0..<30 {
             #expect(failover.current == number % 3)
-            waits.append(failover.failed("cause \(number % 3)", using: &generator))
+            waits.append(failover.failed(broken("cause \(number % 3)"), using: &generator))
         }
         let rounds = stride(from: 2, to: 30, by: 3).map { waits[$0] }
         #expect(waits.enumerated().allSatisfy { $0.offset % 3 == 2 || $0.element == .zero })
@@ -18,7 +34,7 @@ import Testing
         #expect(failover.allFailed && failover.cause == "cause 0; cause 1; cause 2")
         failover.succeeded()
         #expect(!failover.allFailed)
-        let wait = failover.failed("again", using: &generator)
+        let wait = failover.failed(broken("again"), using: &generator)
         #expect(wait == .zero)
     }
 

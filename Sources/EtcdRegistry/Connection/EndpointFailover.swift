@@ -8,9 +8,13 @@ struct EndpointFailover: Sendable {
     private var failures = 0
     /// The last failure of each endpoint in the row of failures under way.
     private var causes: [Int: String] = [:]
+    /// The endpoints whose last failure an operator has to mend.
+    private var needOperator: Set<Int> = []
 
     static let firstWait = Duration.milliseconds(100)
-    static let longestWait = Duration.seconds(5)
+    private static let longestWait = Duration.seconds(5)
+    /// When an operator has to act at every endpoint: each attempt costs etcd a password's hash, perhaps for days.
+    private static let longestWaitForOperator = Duration.seconds(60)
 
     init(count: Int) {
         self.count = max(count, 1)
@@ -18,6 +22,11 @@ struct EndpointFailover: Sendable {
 
     /// Whether every endpoint failed since one last worked.
     var allFailed: Bool { failures >= count }
+
+    /// The longest that a wait after the failures so far may be.
+    var longestWait: Duration {
+        needOperator.count == count ? Self.longestWaitForOperator : Self.longestWait
+    }
 
     /// What went wrong with each endpoint, each text once.
     var cause: String {
@@ -28,17 +37,29 @@ struct EndpointFailover: Sendable {
     mutating func succeeded() {
         failures = 0
         causes = [:]
+        needOperator = []
     }
 
     /// - Returns: How long to wait before ``current`` is tried.
-    mutating func failed(_ cause: String, using generator: inout some RandomNumberGenerator) -> Duration {
-        causes[current] = cause
+    mutating func failed(_ error: StoreError, using generator: inout some RandomNumberGenerator) -> Duration {
+        causes[current] = error.description
+        if error.needsOperator { needOperator.insert(current) } else { needOperator.remove(current) }
         failures += 1
         current = (current + 1) % count
         guard allFailed else { return .zero }
         // After each round, so that a list of five is not five times as slow to find the one that came back.
         guard failures % count == 0 else { return .zero }
-        return Backoff.wait(failures / count - 1, first: Self.firstWait, longest: Self.longestWait, using: &generator)
+        return Backoff.wait(failures / count - 1, first: Self.firstWait, longest: longestWait, using: &generator)
+    }
+}
+
+extension StoreError {
+    /// Whether it lasts until an operator does something.
+    fileprivate var needsOperator: Bool {
+        switch kind {
+        case .unauthenticated, .permissionDenied, .unsupported, .refused: true
+        default: false
+        }
     }
 }
 

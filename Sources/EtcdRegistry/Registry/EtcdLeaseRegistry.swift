@@ -88,10 +88,10 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
             // It worked until now, so that this is the first failure of a new row.
             failover.succeeded()
         }
-        var wait = failover.failed(error.description, using: &generator)
+        var wait = failover.failed(error, using: &generator)
         if shortSessions > 1 {
             let calm = Backoff.wait(
-                shortSessions - 2, first: EndpointFailover.firstWait, longest: EndpointFailover.longestWait,
+                shortSessions - 2, first: EndpointFailover.firstWait, longest: failover.longestWait,
                 using: &generator)
             wait = max(wait, calm)
         }
