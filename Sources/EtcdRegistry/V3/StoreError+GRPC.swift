@@ -56,6 +56,8 @@ extension StoreError {
             self.init(
                 .noSpace, cause: what + "etcd's disk quota is used up, so that it takes no writes",
                 remedy: "compact and defragment etcd, then: etcdctl alarm disarm")
+        case _ where text.contains("too many requests"):
+            self.init(.unavailable, cause: what + text, remedy: "etcd is overloaded: check its disk and its clients")
         case _ where error.code == .resourceExhausted || Self.reason(error).contains("maximum payload size"):
             self.init(.tooLarge, cause: what + text)
         case .unimplemented:
