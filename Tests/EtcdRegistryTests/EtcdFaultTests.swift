@@ -210,9 +210,14 @@ extension EtcdTests {
                     "ETCDCTL_API=3 etcdctl --endpoints \(server.clientURL) put \(prefix)/subnets/10.5.\(number).0-24 < \(path)",
                 ])
             }
-            let host = RunningRegistry(try v3Store(server, prefix: prefix), publicIP: IPv4Address(172, 30, 0, 1))
+            let store = try v3Store(server, prefix: prefix)
+            let host = RunningRegistry(store, publicIP: IPv4Address(172, 30, 0, 1))
             try await host.acquired()
             #expect(host.now.rejections.count == 20)
+            try await session(store) { session in
+                let sizes = try await session.snapshot().leases.map(\.value.count)
+                #expect(sizes.max() == LeaseCodec.sizeLimit + 1, "they aren't kept in memory")
+            }
             await host.stop()
         }
     }

@@ -117,9 +117,11 @@ struct V3Keys: Sendable {
         String(decoding: key.dropFirst(subnets.utf8.count), as: UTF8.self)
     }
 
+    /// Of a value over the limit just enough is kept for it to be refused: thousands of megabytes may lie there.
     func record(_ pair: EtcdKeyValue) -> LeaseRecord {
         LeaseRecord(
-            name: name(pair.key), value: [UInt8](pair.value), createRevision: pair.createRevision,
+            name: name(pair.key), value: [UInt8](pair.value.prefix(LeaseCodec.sizeLimit + 1)),
+            createRevision: pair.createRevision,
             modRevision: pair.modRevision, isReservation: pair.lease == 0)
     }
 }
