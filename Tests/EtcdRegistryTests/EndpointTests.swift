@@ -21,6 +21,25 @@ import Testing
         #expect(throws: EtcdConfigurationError.self) { try EtcdEndpoint(text) }
     }
 
+    @Test(arguments: [
+        "http://root:s3cret@10.0.0.1:2379", "root:s3cret@10.0.0.1:2379", "ftp://root:s3cret@h", "http://a:s3cret@b@h/?",
+        "http://root:s3cret/x@h",
+    ])
+    func passwordsStayOutOfErrors(_ text: String) throws {
+        let error = try #require(throws: EtcdConfigurationError.self) { try EtcdEndpoint(text) }
+        #expect(!"\(error)".contains("s3cret") && "\(error)".contains("***@"))
+    }
+
+    @Test func credentialsDontPrintThePassword() throws {
+        let credentials = EtcdCredentials(user: "weft", password: "s3cret")
+        let whole = try EtcdConfiguration(endpoints: ["http://10.0.0.1:2379"], credentials: credentials)
+        var dumped = ""
+        dump(whole, to: &dumped)
+        for text in ["\(credentials)", String(reflecting: credentials), "\(whole)", dumped] {
+            #expect(text.contains("weft") && !text.contains("s3cret"))
+        }
+    }
+
     @Test func configurationNamesTheFieldAtFault() {
         let good = ["http://10.0.0.1:2379"]
         let cases: [(String, () throws -> EtcdConfiguration)] = [

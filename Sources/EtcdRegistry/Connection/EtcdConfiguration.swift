@@ -65,6 +65,13 @@ public struct EtcdCredentials: Sendable {
     }
 }
 
+/// The password must not get into a log by way of a whole configuration.
+extension EtcdCredentials: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    public var description: String { "user \(user)" }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: ["user": user]) }
+}
+
 /// Files in PEM form for https endpoints.
 public struct EtcdTLS: Sendable {
     /// Certificates of the authorities that may have signed the server's; `nil` for the system's.

@@ -15,7 +15,7 @@ public struct EtcdEndpoint: Hashable, Sendable {
     public init(_ text: String) throws(EtcdConfigurationError) {
         func refused(_ reason: String) -> EtcdConfigurationError {
             EtcdConfigurationError(
-                field: "etcd-endpoints", value: text, allowed: "\(reason), for example http://10.0.0.1:2379")
+                field: "etcd-endpoints", value: text.withoutUserInformation, allowed: "\(reason), for example http://10.0.0.1:2379")
         }
         var rest = text[...]
         if let scheme = rest.range(ofText: "://") {
@@ -29,6 +29,9 @@ public struct EtcdEndpoint: Hashable, Sendable {
             usesTLS = false
         }
         if rest.hasSuffix("/") { rest = rest.dropLast() }
+        guard !rest.contains("@") else {
+            throw refused("a host without a user, which goes to etcd-username and etcd-password")
+        }
         guard !rest.isEmpty, rest.utf8.allSatisfy({ $0 > 32 && $0 < 127 && !"/?#@,\"".utf8.contains($0) }) else {
             throw refused("a host and a port and nothing else")
         }
@@ -64,6 +67,15 @@ extension EtcdEndpoint: CustomStringConvertible {
     /// As a URL.
     public var description: String {
         "\(usesTLS ? "https" : "http")://\(host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host):\(port)"
+    }
+}
+
+extension String {
+    /// Without the user and the password of a URL, or what is in their place: the text goes to a log.
+    fileprivate var withoutUserInformation: String {
+        guard let end = lastIndex(of: "@") else { return self }
+        let scheme = self[..<end].range(ofText: "://").map { self[..<$0.upperBound] } ?? ""
+        return scheme + "***" + self[end...]
     }
 }
 
