@@ -15,6 +15,8 @@ lab: dependencies
 test: dependencies check-modules lint
 	$(SWIFT) build $(FLAGS) --build-tests
 	$(SWIFT) test $(FLAGS) --skip-build
+	Tests/PackagingTests/mk-docker-opts.sh
+	Tests/PackagingTests/operations.py
 
 ## build/release: weftd and weft with the Swift runtime inside, units and scripts.
 release: dependencies

@@ -23,6 +23,7 @@ public actor FirewallKeeper {
     /// The next check that writes is because of a new ruleset, and no repair.
     private var isChanged = false
     private var failures = 0
+    private var lastDuration = Duration.zero
     /// Repairs in a row, with no check between them that found all well after ``quietPeriod``.
     private var repairsInARow = 0
     private var lastRepair: ContinuousClock.Instant?
@@ -151,7 +152,8 @@ public actor FirewallKeeper {
     /// program an immediate answer would be a race that takes the whole processor.
     private var delay: Duration {
         let doublings = max(failures, repairsInARow - 2)
-        if doublings <= 0 { return Self.coalescing }
+        // Never more than a fifth of a processor: a host with tens of thousands of rules takes long to read.
+        if doublings <= 0 { return min(Self.longestDelay, max(Self.coalescing, lastDuration * 4)) }
         return min(Self.longestDelay, .milliseconds(100) * (1 << min(doublings, 10)))
     }
 
@@ -160,7 +162,9 @@ public actor FirewallKeeper {
         let isChange = isChanged
         isChanged = false
         var applier = applier
+        let start = ContinuousClock.now
         let outcome = await applier.apply(ruleset, preference)
+        lastDuration = .now - start
         self.applier = applier
         status.writes += outcome.writes
         // A command that was stopped because the daemon stops says nothing about the firewall.

@@ -59,7 +59,8 @@ struct IptablesRenderer: Sendable {
             Part(
                 table: "filter", baseChain: "FORWARD", ownChain: Self.forwardChain, comment: "flanneld forward",
                 rules: wantsForward ? ruleset.forwardRules(family).map { words($0, "flanneld forward") } : [],
-                formerRules: formerForwardRules),
+                // v0.11's two accept rules are left: an operator may have put the same, and behind Weft's they do no harm.
+                formerRules: []),
         ]
     }
 
@@ -147,15 +148,5 @@ struct IptablesRenderer: Sendable {
             rules.append(Rule(source: .outside(network), destination: .inside(network), verdict: hide))
         }
         return Set(rules.map { words($0, nil) })
-    }
-
-    /// The rules that flannel v0.11 kept in FORWARD for this network.
-    private var formerForwardRules: Set<[String]> {
-        guard let overlay = ruleset.overlay(family) else { return [] }
-        return Set(
-            [
-                Rule(source: .inside(overlay.network), verdict: .accept),
-                Rule(destination: .inside(overlay.network), verdict: .accept),
-            ].map { words($0, nil) })
     }
 }

@@ -151,7 +151,8 @@ struct FirewallKernelTests {
         }
     }
 
-    /// What v0.11 put into the base chains, and v0.28's own chain behind an operator's rule.
+    /// What v0.11 put into POSTROUTING, and v0.28's own chain behind an operator's rule. Accept rules that an operator
+    /// may have put as well as v0.11 stay.
     @Test(arguments: Setup.all)
     func stockRulesAreTakenOver(_ setup: Setup) async throws {
         try await Namespaces.with(["host"]) { namespaces in
@@ -161,6 +162,8 @@ struct FirewallKernelTests {
                 """
                 \(command) -t nat -A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
                 \(command) -A FORWARD -s 172.17.0.0/16 -j ACCEPT
+                \(command) -A FORWARD -s 10.5.0.0/16 -j ACCEPT
+                \(command) -A FORWARD -d 10.5.0.0/16 -j ACCEPT
                 """)
             let before = try await saved(namespaces, setup.flavour).filter { $0.hasPrefix("-") }
             try await namespaces.run(
@@ -170,8 +173,6 @@ struct FirewallKernelTests {
                 \(command) -t nat -A POSTROUTING -s 10.5.0.0/16 ! -d 224.0.0.0/4 -j MASQUERADE --random-fully
                 \(command) -t nat -A POSTROUTING ! -s 10.5.0.0/16 -d 10.5.34.0/24 -j RETURN
                 \(command) -t nat -A POSTROUTING ! -s 10.5.0.0/16 -d 10.5.0.0/16 -j MASQUERADE --random-fully
-                \(command) -A FORWARD -s 10.5.0.0/16 -j ACCEPT
-                \(command) -A FORWARD -d 10.5.0.0/16 -j ACCEPT
                 \(command) -t nat -N FLANNEL-POSTRTG
                 \(command) -t nat -A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG
                 \(command) -t nat -A FLANNEL-POSTRTG -s 10.5.34.0/24 -d 10.5.0.0/16 -j RETURN
