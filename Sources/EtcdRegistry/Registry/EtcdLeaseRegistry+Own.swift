@@ -136,6 +136,8 @@ extension EtcdLeaseRegistry {
     /// Our key is gone: take the same subnet again, at once.
     func reclaim(_ session: any SubnetSession) async throws {
         guard let own, let config = config?.value else { return }
+        // There is nothing to renew or to write until it is there again.
+        rewrite.done()
         guard config.admits(own.key) else {
             self.own = nil
             setOwn()
@@ -144,9 +146,7 @@ extension EtcdLeaseRegistry {
         }
         logger.warning(
             "this host's lease is gone from the registry, taking it again", metadata: ["subnet": "\(own.key)"])
-        // There is nothing to renew or to write until it is there again.
         self.own?.renewAt = nil
-        rewrite.done()
         try await attempt("take the lease again") {
             let value = LeaseCodec.encode(try wanted(own, config))
             switch try await session.create(name: own.record.name, value: value) {
@@ -174,7 +174,7 @@ extension EtcdLeaseRegistry {
 
     private func rewriteOwn(_ session: any SubnetSession) async throws {
         for _ in 0..<Self.rewriteAttempts {
-            guard let own, let config = config?.value else { return }
+            guard let own, let config = config?.value else { return rewrite.done() }
             let wanted = try wanted(own, config)
             switch try await session.replace(own.record, value: LeaseCodec.encode(wanted)) {
             case .written(let record):
