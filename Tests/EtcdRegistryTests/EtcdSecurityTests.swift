@@ -3,6 +3,7 @@ import Foundation
 import IPNetwork
 import Leases
 import Logging
+import Synchronization
 import Testing
 
 private let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -88,6 +89,19 @@ extension EtcdTests {
             let garbled = EtcdTLS(caFile: files.file("san"))
             let unusable = try #require(try await failure(store(server.clientURL, tls: garbled)))
             #expect(unusable.description.contains("PEM"), "\(unusable)")
+        }
+
+        @Test func anIgnoredUserIsSaidOnce() async throws {
+            let server = try await SharedEtcd.server()
+            let lines = Mutex<[String]>([])
+            let logs = LogLines()
+            logs.handle = { line in lines.withLock { $0.append(line) } }
+            let store = V3SubnetStore(
+                configuration: try EtcdConfiguration(
+                    endpoints: [server.clientURL], credentials: EtcdCredentials(user: "weft", password: "secret")),
+                logger: logs.logger)
+            for _ in 0..<3 { try await session(store) { _ = try await $0.snapshot() } }
+            #expect(lines.withLock { $0 }.count { $0.contains("does not use authentication") } == 1)
         }
 
         @Test func userAndPassword() async throws {

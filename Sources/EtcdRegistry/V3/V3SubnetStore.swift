@@ -22,6 +22,9 @@ public final class V3SubnetStore: SubnetStore {
     /// acquisition leaves none behind.
     let spare = Mutex<SpareLease?>(nil)
 
+    /// Said once, and not with each session.
+    let saidThatUserIsIgnored = Mutex(false)
+
     /// One thread is plenty for one connection, and each costs resident memory. Never shut down: it belongs to the
     /// process, as a stopped group could not serve a store that is made later.
     private static let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
