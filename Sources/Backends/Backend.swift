@@ -26,10 +26,11 @@ public protocol Backend: Sendable {
     /// What does not depend on a peer: the interface and its address.
     func hostState(lease: Lease) -> DesiredState
 
-    /// What is there for the sake of one peer.
+    /// Adds what is there for the sake of one peer.
     ///
-    /// - Throws: ``PeerRefusal`` when the peer's lease cannot be served; no other peer is touched by it.
-    func peerState(_ peer: Lease) throws(PeerRefusal) -> DesiredState
+    /// - Throws: ``PeerRefusal`` when the peer's lease cannot be served; no other peer is touched by it, and `state` may
+    ///   hold a part of it.
+    func addPeer(_ peer: Lease, to state: inout DesiredState) throws(PeerRefusal)
 }
 
 /// A backend that cannot work with this config on this host.

@@ -14,6 +14,7 @@ public struct OverlayState: Sendable {
     private let host: DesiredState
     /// The VTEPs in use and whose they are, `nil` for our own: two peers differ in all else, since their subnets do.
     private var vteps: [FDBKey: SubnetKey?] = [:]
+    private var scratch = DesiredState()
 
     public init(backend: any Backend, lease: Lease) {
         self.backend = backend
@@ -25,7 +26,8 @@ public struct OverlayState: Sendable {
     public var desired: DesiredState {
         var desired = host
         for peer in peers.values where refusals[peer.key] == nil {
-            if let state = try? backend.peerState(peer) { desired.merge(state) }
+            // What is served was added before, so it does not throw.
+            try? backend.addPeer(peer, to: &desired)
         }
         return desired
     }
@@ -49,7 +51,8 @@ public struct OverlayState: Sendable {
 
     private mutating func take(_ key: SubnetKey, into step: inout DesiredChange) {
         guard let peer = peers.removeValue(forKey: key), refusals.removeValue(forKey: key) == nil else { return }
-        guard let state = try? backend.peerState(peer) else { return }
+        var state = DesiredState()
+        guard (try? backend.addPeer(peer, to: &state)) != nil else { return }
         for vtep in state.fdb.keys { vteps[vtep] = nil }
         step.removed.merge(state)
         step.added.removeKeys(of: state)
@@ -58,9 +61,11 @@ public struct OverlayState: Sendable {
     private mutating func add(_ peer: Lease, into step: inout DesiredChange) {
         peers[peer.key] = peer
         do throws(PeerRefusal) {
-            let state = try backend.peerState(peer)
-            for vtep in state.fdb.keys { try claim(vtep, for: peer, into: &step) }
-            step.added.merge(state)
+            // One pad for all peers: thousands of short-lived dictionaries cost more than what is in them.
+            scratch.removeAll()
+            try backend.addPeer(peer, to: &scratch)
+            for vtep in scratch.fdb.keys { try claim(vtep, for: peer, into: &step) }
+            step.added.merge(scratch)
             refusals[peer.key] = nil
         } catch {
             for (vtep, holder) in vteps where holder == peer.key { vteps[vtep] = nil }

@@ -15,13 +15,22 @@ public struct DesiredState: Hashable, Sendable {
         links.isEmpty && addresses.isEmpty && routes.isEmpty && neighbours.isEmpty && fdb.isEmpty
     }
 
+    /// Empties the state and keeps its room, for use as a scratch pad.
+    public mutating func removeAll() {
+        links.removeAll(keepingCapacity: true)
+        addresses.removeAll(keepingCapacity: true)
+        routes.removeAll(keepingCapacity: true)
+        neighbours.removeAll(keepingCapacity: true)
+        fdb.removeAll(keepingCapacity: true)
+    }
+
     /// Adds what `other` holds; where both have a key, `other` wins.
     public mutating func merge(_ other: DesiredState) {
-        links.merge(other.links) { $1 }
-        addresses.formUnion(other.addresses)
-        routes.merge(other.routes) { $1 }
-        neighbours.merge(other.neighbours) { $1 }
-        fdb.merge(other.fdb) { $1 }
+        for (name, spec) in other.links { links[name] = spec }
+        for key in other.addresses { addresses.insert(key) }
+        for (key, spec) in other.routes { routes[key] = spec }
+        for (key, mac) in other.neighbours { neighbours[key] = mac }
+        for (key, destination) in other.fdb { fdb[key] = destination }
     }
 
     /// Removes every key that `other` has.

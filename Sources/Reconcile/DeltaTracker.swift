@@ -82,12 +82,20 @@ struct DeltaTracker<Key: Hashable, Value: Equatable> {
 
     private mutating func rebuild(desired: [Key: Value], observed: [Key: Value]) {
         desiredCount = desired.count
-        // Most often all agrees, and then the one dictionary serves as it is.
-        settled = desired
         differing = [:]
-        for (key, value) in desired where observed[key] != value {
-            settled[key] = nil
-            differing[key] = Difference(desired: value, observed: observed[key])
+        if desired == observed {
+            settled = desired
+            return
+        }
+        settled = [:]
+        differing.reserveCapacity(observed.isEmpty ? desired.count : 0)
+        for (key, value) in desired {
+            let held = observed[key]
+            if held == value {
+                settled[key] = value
+            } else {
+                differing[key] = Difference(desired: value, observed: held)
+            }
         }
         for (key, value) in observed where desired[key] == nil {
             differing[key] = Difference(desired: nil, observed: value)

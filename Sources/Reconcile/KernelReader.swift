@@ -8,7 +8,7 @@ struct KernelReader {
     let kernel: any RouteNetlink
     let policy: OwnershipPolicy
 
-    /// Dumps links alone: enough to resolve names after links were made.
+    /// Dumps links alone: enough to put them right, before what is on them is read.
     func readLinks(into state: inout TrackedState) throws(NetlinkError) -> InterfaceTable {
         let links = try kernel.links()
         let table = InterfaceTable(links)
@@ -24,9 +24,8 @@ struct KernelReader {
         return table
     }
 
-    /// Dumps everything; what is not Weft's is left out.
-    func readAll(into state: inout TrackedState) throws(NetlinkError) -> InterfaceTable {
-        let table = try readLinks(into: &state)
+    /// Dumps everything but links; what is not Weft's is left out.
+    func readObjects(into state: inout TrackedState, _ table: InterfaceTable) throws(NetlinkError) {
         state.departed = []
         let own = policy.interfaces.compactMap { name in table.indices[name].map { (name, $0) } }
         state.addresses.replaceObserved(try addresses(own))
@@ -35,7 +34,6 @@ struct KernelReader {
         let objects = try nexthopObjects()
         state.nexthops = ours(objects, table)
         try readRoutes(into: &state, objects, table)
-        return table
     }
 
     /// Whether the link is the one that should have the name of `spec`: of one VNI and port there can be one, and the MAC

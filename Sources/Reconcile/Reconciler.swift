@@ -168,12 +168,10 @@ public actor Reconciler {
     public func reconcile() -> PassReport {
         var report = PassReport()
         current.passes += 1
+        // A link is never changed on belief alone.
+        if !state.links.pending.isEmpty { mustRead = true }
         do throws(NetlinkError) {
-            if mustRead {
-                try read()
-                report.didRead = true
-            }
-            try applyLinks(&report)
+            if mustRead { try read(&report) }
             try apply(&report) { $0.objectRequests(&$1) }
             current.readError = nil
         } catch {
@@ -187,13 +185,18 @@ public actor Reconciler {
         return report
     }
 
-    private func read() throws(NetlinkError) {
+    /// Reads the kernel, and puts the links right before what is on them is read.
+    private func read(_ report: inout PassReport) throws(NetlinkError) {
         retries.forgetDelays()
-        let before = state.pendingObjects
+        let before = isExpectingDrift ? [] : state.pendingObjects
         let reader = KernelReader(kernel: kernel, policy: policy)
-        table = try reader.readAll(into: &state)
+        table = try reader.readLinks(into: &state)
+        let links = isExpectingDrift ? [] : state.pendingObjects
+        try applyLinks(&report, reader)
+        try reader.readObjects(into: &state, table)
         mustRead = false
-        if !isExpectingDrift { noteDrift(state.pendingObjects.subtracting(before)) }
+        report.didRead = true
+        if !isExpectingDrift { noteDrift(links.union(state.pendingObjects).subtracting(before)) }
         isExpectingDrift = false
     }
 
@@ -214,16 +217,15 @@ public actor Reconciler {
         }
     }
 
-    private func applyLinks(_ report: inout PassReport) throws(NetlinkError) {
+    private func applyLinks(_ report: inout PassReport, _ reader: KernelReader) throws(NetlinkError) {
         // A link that was renamed or made anew may need a second step.
         for _ in 0..<2 where !state.links.pending.isEmpty {
             let before = report.requests
             try apply(&report) { planner, state in planner.linkRequests(state) }
             guard report.requests > before else { break }
-            // New links have indices that only the kernel knows, and a link that was made anew is empty.
-            table = try KernelReader(kernel: kernel, policy: policy).readAll(into: &state)
+            // New links have indices that only the kernel knows.
+            table = try reader.readLinks(into: &state)
         }
-        guard report.didRead || report.requests > 0 else { return }
         for case .known(let spec, _) in state.links.desiredValues where table.indices[spec.name] != nil {
             do throws(SystemCallError) {
                 try settings.refuseRouterAdvertisements(spec.name)

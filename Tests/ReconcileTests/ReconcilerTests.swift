@@ -65,7 +65,7 @@ struct Bench {
     func observed() throws -> DesiredState {
         var state = TrackedState()
         let reader = KernelReader(kernel: kernel, policy: Self.policy)
-        _ = try reader.readAll(into: &state)
+        try reader.readObjects(into: &state, try reader.readLinks(into: &state))
         var result = DesiredState()
         for case (let name, .known(let spec, isUp: true)) in state.links.observedState { result.links[name] = spec }
         result.addresses = Set(state.addresses.observedState.keys)

@@ -32,9 +32,8 @@ public struct HostGatewayBackend: Backend {
 
     public func hostState(lease: Lease) -> DesiredState { DesiredState() }
 
-    public func peerState(_ peer: Lease) throws(PeerRefusal) -> DesiredState {
+    public func addPeer(_ peer: Lease, to state: inout DesiredState) throws(PeerRefusal) {
         try requireSameType(peer)
-        var state = DesiredState()
         for (subnet, gateway) in try peer.endpoints(in: config) {
             guard host.isOnLink(gateway) else {
                 let prefixes = host.linkPrefixes.map(\.description).joined(separator: ", ")
@@ -44,7 +43,6 @@ public struct HostGatewayBackend: Backend {
             }
             state.addDirectRoute(to: subnet, via: gateway, on: host.interface)
         }
-        return state
     }
 }
 

@@ -120,9 +120,8 @@ public struct VXLANBackend: Backend {
 
     // MARK: What is there for a peer
 
-    public func peerState(_ peer: Lease) throws(PeerRefusal) -> DesiredState {
+    public func addPeer(_ peer: Lease, to state: inout DesiredState) throws(PeerRefusal) {
         try requireSameType(peer)
-        var state = DesiredState()
         for (subnet, remote) in try peer.endpoints(in: config) {
             if options.directRouting && host.isOnLink(remote) {
                 state.addDirectRoute(to: subnet, via: remote, on: host.interface)
@@ -138,7 +137,6 @@ public struct VXLANBackend: Backend {
             state.neighbours[NeighbourKey(interface: interface, address: gateway)] = mac
             state.fdb[FDBKey(interface: interface, mac: mac)] = remote
         }
-        return state
     }
 
     private func vtepMAC(of peer: Lease, _ field: String) throws(PeerRefusal) -> MACAddress {
