@@ -15,7 +15,8 @@ public struct EtcdEndpoint: Hashable, Sendable {
     public init(_ text: String) throws(EtcdConfigurationError) {
         func refused(_ reason: String) -> EtcdConfigurationError {
             EtcdConfigurationError(
-                field: "etcd-endpoints", value: text.withoutUserInformation, allowed: "\(reason), for example http://10.0.0.1:2379")
+                field: "etcd-endpoints", value: text.withoutUserInformation,
+                allowed: "\(reason), for example http://10.0.0.1:2379")
         }
         var rest = text[...]
         if let scheme = rest.range(ofText: "://") {

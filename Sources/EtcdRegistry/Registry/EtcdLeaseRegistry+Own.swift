@@ -221,7 +221,8 @@ extension EtcdLeaseRegistry {
                         "a reservation has this host's PublicIP too; peers may ignore this host's lease",
                         metadata: [
                             "reservation": "\(double.key)", "subnet": "\(own.key)",
-                            "remedy": "delete the reservation; or have the network config admit it and restart the daemon",
+                            "remedy":
+                                "delete the reservation; or have the network config admit it and restart the daemon",
                         ])
                 } else if let record = leases.record(named: double.key.description) {
                     logger.notice(
