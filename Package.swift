@@ -64,7 +64,9 @@ let package = Package(
             swiftSettings: [.swiftLanguageMode(.v6)]),
         .target(
             name: "EtcdRegistry",
-            dependencies: ["IPNetwork", "Leases", "EtcdAPI", grpcCore, grpcTransport, nioCore, nioPosix, logging],
+            dependencies: [
+                "LinuxSystem", "IPNetwork", "Leases", "EtcdAPI", grpcCore, grpcTransport, nioCore, nioPosix, logging,
+            ],
             swiftSettings: strict),
         .target(name: "Operations", swiftSettings: strict),
         .target(

@@ -1,5 +1,6 @@
 import GRPCCore
 import Glibc
+import LinuxSystem
 import NIOCore
 import NIOPosix
 
@@ -79,7 +80,7 @@ extension StoreError {
         switch error {
         case let error as RPCError: reason(error)
         case let error as RuntimeError: error.cause.map(innermostText) ?? error.message
-        case let error as IOError: systemText(error.errnoCode)
+        case let error as IOError: Errno.message(error.errnoCode)
         case let error as NIOConnectionError:
             (error.connectionErrors.first.map { innermostText($0.error) })
                 ?? (error.dnsAError ?? error.dnsAAAAError).map { "the name can't be resolved: \($0)" }
@@ -90,15 +91,6 @@ extension StoreError {
 
     private static func reason(_ error: RPCError) -> String {
         error.cause.map(innermostText) ?? error.message
-    }
-
-    private static func systemText(_ code: CInt) -> String {
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
-            guard let base = buffer.baseAddress, strerror_r(code, base, buffer.count) == 0 else {
-                return "error \(code)"
-            }
-            return String(cString: base)
-        }
     }
 
     private static func remedy(_ reason: String, _ endpoint: EtcdEndpoint) -> String? {

@@ -13,7 +13,8 @@ final class Subscription<Element: Sendable>: Sendable {
     ///   - decode: gives the element of a message, or `nil` to leave it out. Runs on the reading thread.
     init(
         protocol number: CInt, groups: [UInt32], namespace: NetworkNamespace?, limit: Int, receiveBuffer: Int,
-        ignoring port: UInt32? = nil, overflow: Element, decode: @escaping @Sendable (nlmsghdr, RawSpan) throws(MalformedMessage) -> Element?
+        ignoring port: UInt32? = nil, overflow: Element,
+        decode: @escaping @Sendable (nlmsghdr, RawSpan) throws(MalformedMessage) -> Element?
     ) throws(NetlinkError) {
         let socket = try OwnedDescriptor.netlink(
             protocol: number, namespace: namespace, flags: CInt(SOCK_NONBLOCK.rawValue))
