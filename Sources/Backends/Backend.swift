@@ -35,13 +35,17 @@ public protocol Backend: Sendable {
 
 /// A backend that cannot work with this config on this host.
 public struct BackendError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What is wrong, for the log: the option or what the host lacks.
     public let description: String
+    /// The text is shown as it is.
     public init(_ description: String) { self.description = description }
 }
 
 /// Why a peer's lease is not served.
 public struct PeerRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What is wrong with the lease or with the peer's place, for the log.
     public let description: String
+    /// The text is shown as it is.
     public init(_ description: String) { self.description = description }
 }
 

@@ -9,13 +9,16 @@ public struct HostFacts: Hashable, Sendable {
     public var mtu: UInt32
     /// The interface's address that packets to other hosts leave from; behind NAT not the public one.
     public var localIPv4: IPv4Address?
+    /// The same for IPv6.
     public var localIPv6: IPv6Address?
     /// Where other hosts send to.
     public var publicIPv4: IPv4Address?
+    /// The same over IPv6.
     public var publicIPv6: IPv6Address?
     /// The prefixes that are on the interface's own link: hosts in them are reached without a router.
     public var linkPrefixes: [IPPrefix]
 
+    /// All fields as given.
     public init(
         interface: InterfaceName, mtu: UInt32, localIPv4: IPv4Address? = nil, localIPv6: IPv6Address? = nil,
         publicIPv4: IPv4Address? = nil, publicIPv6: IPv6Address? = nil, linkPrefixes: [IPPrefix] = []

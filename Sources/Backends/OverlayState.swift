@@ -16,6 +16,7 @@ public struct OverlayState: Sendable {
     private var vteps: [FDBKey: SubnetKey?] = [:]
     private var scratch = DesiredState()
 
+    /// With no peers yet, only what the host itself needs for `lease`.
     public init(backend: any Backend, lease: Lease) {
         self.backend = backend
         host = backend.hostState(lease: lease)

@@ -2,9 +2,12 @@
 public struct CommandOutput: Hashable, Sendable {
     /// The exit status; 128 plus the signal's number when a signal ended it.
     public var exitStatus: Int32
+    /// Standard output.
     public var output: String
+    /// Standard error.
     public var error: String
 
+    /// All fields as given; with none, a command that succeeded in silence.
     public init(exitStatus: Int32 = 0, output: String = "", error: String = "") {
         self.exitStatus = exitStatus
         self.output = output

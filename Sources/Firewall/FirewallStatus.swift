@@ -25,6 +25,7 @@ public struct FirewallFinding: Hashable, Sendable {
     /// What the operator can do about it: a command where there is one.
     public let remedy: String
 
+    /// All fields as given.
     public init(summary: String, remedy: String) {
         self.summary = summary
         self.remedy = remedy
@@ -32,6 +33,7 @@ public struct FirewallFinding: Hashable, Sendable {
 }
 
 extension FirewallFinding: CustomStringConvertible {
+    /// Summary and remedy on one line.
     public var description: String { "\(summary); \(remedy)" }
 }
 
@@ -39,10 +41,12 @@ extension FirewallFinding: CustomStringConvertible {
 public struct FirewallError: Error, Hashable, Sendable {
     /// The command and the first line it wrote to stderr, or what is missing.
     public let cause: String
+    /// What the operator can do about it.
     public let remedy: String
 }
 
 extension FirewallError: CustomStringConvertible {
+    /// Cause and remedy on one line.
     public var description: String { "\(cause) (\(remedy))" }
 }
 
@@ -59,6 +63,7 @@ public enum FirewallCondition: Hashable, Sendable {
 
 /// A snapshot of the firewall keeper's state, for status, health and metrics.
 public struct FirewallStatus: Hashable, Sendable {
+    /// How the keeper stands with the host's firewall.
     public var condition = FirewallCondition.idle
     /// Where the full rules are; `nil` until one was chosen.
     public var plane: FirewallPlane?
@@ -69,5 +74,6 @@ public struct FirewallStatus: Hashable, Sendable {
     /// Whether the newest ruleset has been in place at the last check.
     public var isApplied = false
 
+    /// The state before the first ruleset.
     public init() {}
 }

@@ -16,6 +16,7 @@ public struct Ruleset: Hashable, Sendable {
         /// what they send, and what comes for them, is dropped, so that two hosts never answer for one address.
         public var lostSubnets: [Prefix<Address>]
 
+        /// All fields as given; that the subnets lie in the network is not checked.
         public init(network: Prefix<Address>, ownSubnets: [Prefix<Address>], lostSubnets: [Prefix<Address>] = []) {
             self.network = network
             self.ownSubnets = ownSubnets
@@ -39,6 +40,7 @@ public struct Ruleset: Hashable, Sendable {
     /// Traffic of a lost subnet's new holder passes there; with none named, all traffic of a lost subnet is dropped.
     public var peerInterfaces: [InterfaceName]
 
+    /// All fields as given.
     public init(
         ipv4: Overlay<IPv4Address>?, ipv6: Overlay<IPv6Address>? = nil,
         masquerade: Bool, randomFully: Bool = true, forward: Bool = true, peerInterfaces: [InterfaceName] = []

@@ -9,6 +9,7 @@ public struct SubprocessRunner: CommandRunner {
     public let timeout: Duration
     private let directories: [String]
 
+    /// Reads PATH once, here, and adds the sbin directories to it.
     public init(prefix: [String] = [], timeout: Duration = .seconds(15)) {
         self.prefix = prefix
         self.timeout = timeout
@@ -22,12 +23,16 @@ public struct SubprocessRunner: CommandRunner {
         return directories.lazy.map { "\($0)/\(tool)" }.first { access($0, X_OK) == 0 }
     }
 
+    /// Looks in PATH, then in the sbin directories, whatever `prefix` is.
     public func locate(_ tool: String) -> String? {
         guard let path = path(of: tool), let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
         return String(cString: resolved)
     }
 
+    /// Runs `tool` behind `prefix`, under the name it is called by.
+    ///
+    /// - Throws: ``CommandFailure`` when it is not installed, cannot be started, or takes longer than ``timeout``.
     public func run(
         _ tool: String, _ arguments: [String], input: String
     ) async throws(CommandFailure) -> CommandOutput {

@@ -22,8 +22,11 @@ public enum IPAddress: Hashable, Sendable {
         }
     }
 
+    /// `nil` for IPv6.
     public var v4: IPv4Address? { if case .v4(let address) = self { address } else { nil } }
+    /// `nil` for IPv4.
     public var v6: IPv6Address? { if case .v6(let address) = self { address } else { nil } }
+    /// False for IPv4; an IPv4-mapped IPv6 address is IPv6.
     public var isIPv6: Bool { v6 != nil }
 }
 
@@ -40,6 +43,7 @@ extension IPAddress: Comparable {
 }
 
 extension IPAddress: LosslessStringConvertible {
+    /// The family's own text form.
     public var description: String {
         switch self {
         case .v4(let address): address.description
@@ -47,6 +51,7 @@ extension IPAddress: LosslessStringConvertible {
         }
     }
 
+    /// Parses either family's text form.
     public init?(_ description: String) {
         if let address = IPv4Address(description) {
             self = .v4(address)
@@ -91,8 +96,11 @@ public enum IPPrefix: Hashable, Sendable {
         }
     }
 
+    /// `nil` for IPv6.
     public var v4: IPv4Prefix? { if case .v4(let prefix) = self { prefix } else { nil } }
+    /// `nil` for IPv4.
     public var v6: IPv6Prefix? { if case .v6(let prefix) = self { prefix } else { nil } }
+    /// False for IPv4; an IPv4-mapped IPv6 address is IPv6.
     public var isIPv6: Bool { v6 != nil }
 
     /// Whether both are of one family and `address` is in the block.
@@ -113,6 +121,7 @@ extension IPPrefix: Comparable {
 }
 
 extension IPPrefix: LosslessStringConvertible {
+    /// `ADDRESS/LENGTH`.
     public var description: String {
         switch self {
         case .v4(let prefix): prefix.description
@@ -120,6 +129,7 @@ extension IPPrefix: LosslessStringConvertible {
         }
     }
 
+    /// Parses either family's `ADDRESS/LENGTH`.
     public init?(_ description: String) {
         if let prefix = IPv4Prefix(description) {
             self = .v4(prefix)

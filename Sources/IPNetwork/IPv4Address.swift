@@ -3,8 +3,10 @@ public struct IPv4Address: NetworkAddress {
     /// The address in host order: 10.0.0.1 is `0x0a000001`.
     public let rawValue: UInt32
 
+    /// In host order.
     @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
 
+    /// The four octets as written: `IPv4Address(10, 0, 0, 1)`.
     @inlinable public init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
         rawValue = UInt32(a) << 24 | UInt32(b) << 16 | UInt32(c) << 8 | UInt32(d)
     }
@@ -12,6 +14,7 @@ public struct IPv4Address: NetworkAddress {
     /// Parses dotted decimal, four octets of 0 to 255 without leading zeros (RFC 6943, section 3.1.1, "strict").
     public init?(_ description: some StringProtocol) { self.init(text: description.utf8) }
 
+    /// As for any string.
     public init?(_ description: String) { self.init(text: description.utf8) }
 
     private init?(text: some Sequence<UInt8>) {
@@ -40,6 +43,7 @@ public struct IPv4Address: NetworkAddress {
         rawValue = value << 8 | octet
     }
 
+    /// Dotted decimal.
     public var description: String {
         "\(rawValue >> 24).\(rawValue >> 16 & 255).\(rawValue >> 8 & 255).\(rawValue & 255)"
     }

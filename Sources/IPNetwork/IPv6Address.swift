@@ -8,6 +8,7 @@ public struct IPv6Address: NetworkAddress {
     /// The address in host order: ::1 is 1.
     @inlinable public var rawValue: UInt128 { UInt128(high) << 64 | UInt128(low) }
 
+    /// In host order.
     @inlinable public init(rawValue: UInt128) {
         high = UInt64(truncatingIfNeeded: rawValue >> 64)
         low = UInt64(truncatingIfNeeded: rawValue)
@@ -59,6 +60,7 @@ public struct IPv6Address: NetworkAddress {
         self.init(rawValue: groups.reduce(0) { $0 << 16 | UInt128($1) })
     }
 
+    /// As for any string.
     public init?(_ description: String) { self.init(description[...]) }
 
     private static func group(_ text: ArraySlice<UInt8>) -> UInt16? {

@@ -1,5 +1,6 @@
 /// An address as an interface holds it: the host bits kept, with the length of the prefix it is in (10.0.19.1/24).
 public struct InterfaceAddress<Address: NetworkAddress>: Hashable, Sendable {
+    /// With its host bits.
     public let address: Address
     private let storedLength: UInt8
 
@@ -20,12 +21,16 @@ public struct InterfaceAddress<Address: NetworkAddress>: Hashable, Sendable {
     }
 }
 
+/// For example 10.0.19.1/24.
 public typealias IPv4InterfaceAddress = InterfaceAddress<IPv4Address>
+/// For example fd00:10:5::1/64.
 public typealias IPv6InterfaceAddress = InterfaceAddress<IPv6Address>
 
 extension InterfaceAddress: LosslessStringConvertible {
+    /// `ADDRESS/LENGTH`, host bits kept.
     public var description: String { "\(address)/\(prefixLength)" }
 
+    /// Parses `ADDRESS/LENGTH` and keeps the host bits.
     public init?(_ description: String) {
         guard let (address, length) = Address.parseWithLength(description) else { return nil }
         self.init(address, prefixLength: length)
@@ -33,6 +38,7 @@ extension InterfaceAddress: LosslessStringConvertible {
 }
 
 extension InterfaceAddress: Comparable {
+    /// By address, then the shorter prefix first.
     public static func < (lhs: Self, rhs: Self) -> Bool {
         (lhs.address, lhs.storedLength) < (rhs.address, rhs.storedLength)
     }

@@ -19,6 +19,7 @@ public struct MACAddress: Hashable, Sendable {
     public var isMulticast: Bool { rawValue >> 40 & 1 == 1 }
     /// Assigned by software and not by a vendor (IEEE 802, the U/L bit).
     public var isLocallyAdministered: Bool { rawValue >> 40 & 2 == 2 }
+    /// `00:00:00:00:00:00`.
     public var isZero: Bool { rawValue == 0 }
 
     /// Whether an interface can hold it: neither a group address nor zero (`is_valid_ether_addr` in the kernel).
@@ -26,6 +27,7 @@ public struct MACAddress: Hashable, Sendable {
 }
 
 extension MACAddress: Comparable {
+    /// By bytes, the first counting most.
     public static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
 }
 

@@ -22,6 +22,7 @@ extension NetworkAddress {
         return overflow ? nil : Self(rawValue: sum)
     }
 
+    /// Numerically.
     @inlinable public static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
 
     /// The address in network byte order: 4 or 16 bytes.

@@ -39,6 +39,7 @@ public struct Prefix<Address: NetworkAddress>: Hashable, Sendable {
     /// The highest address of the block; for IPv4 the directed broadcast address.
     @inlinable public var lastAddress: Address { Address(rawValue: address.rawValue | ~Self.mask(length)) }
 
+    /// Whether `other` is in the block, its first and last address included.
     @inlinable public func contains(_ other: Address) -> Bool {
         other.rawValue & Self.mask(length) == address.rawValue
     }
@@ -86,7 +87,9 @@ public struct Prefix<Address: NetworkAddress>: Hashable, Sendable {
     }
 }
 
+/// For example 10.5.34.0/24.
 public typealias IPv4Prefix = Prefix<IPv4Address>
+/// For example fd00:10:5::/64.
 public typealias IPv6Prefix = Prefix<IPv6Address>
 
 extension Prefix: Comparable {
@@ -97,6 +100,7 @@ extension Prefix: Comparable {
 }
 
 extension Prefix: LosslessStringConvertible {
+    /// `ADDRESS/LENGTH`.
     public var description: String { "\(address)/\(length)" }
 
     /// Parses `ADDRESS/LENGTH`; host bits are cleared, as Go's `net.ParseCIDR` does for the network it returns.

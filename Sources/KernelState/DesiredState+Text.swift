@@ -17,6 +17,7 @@ extension DesiredState {
 }
 
 extension LinkSpec: CustomStringConvertible {
+    /// On one line, much as `ip link` writes it.
     public var description: String {
         switch kind {
         case .vxlan(let vxlan):

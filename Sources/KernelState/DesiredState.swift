@@ -3,14 +3,21 @@ import LinuxSystem
 
 /// What a kernel should hold of Weft's, or a part of it; keyed as the kernel keys its objects.
 public struct DesiredState: Hashable, Sendable {
+    /// Weft's own interfaces.
     public var links: [InterfaceName: LinkSpec] = [:]
+    /// Addresses on them.
     public var addresses: Set<AddressKey> = []
+    /// Routes of the main table.
     public var routes: [RouteKey: RouteSpec] = [:]
+    /// Permanent neighbour entries: the MAC of each address.
     public var neighbours: [NeighbourKey: MACAddress] = [:]
+    /// Permanent forwarding entries: the host that each MAC is behind.
     public var fdb: [FDBKey: IPAddress] = [:]
 
+    /// Nothing desired.
     public init() {}
 
+    /// Whether nothing is desired, of any kind.
     public var isEmpty: Bool {
         links.isEmpty && addresses.isEmpty && routes.isEmpty && neighbours.isEmpty && fdb.isEmpty
     }
@@ -45,18 +52,23 @@ public struct DesiredState: Hashable, Sendable {
 
 /// A step from one desired state to another: first the keys of `removed` go, then `added` is put.
 public struct DesiredChange: Hashable, Sendable {
+    /// What goes; only the keys count.
     public var removed: DesiredState
+    /// What comes, and what replaces another value under the same key.
     public var added: DesiredState
 
+    /// All fields as given; a key may be in both.
     public init(removed: DesiredState = DesiredState(), added: DesiredState = DesiredState()) {
         self.removed = removed
         self.added = added
     }
 
+    /// Whether it changes nothing.
     public var isEmpty: Bool { removed.isEmpty && added.isEmpty }
 }
 
 extension DesiredState {
+    /// Removes first, then adds: a key in both ends up added.
     public mutating func apply(_ change: DesiredChange) {
         removeKeys(of: change.removed)
         merge(change.added)

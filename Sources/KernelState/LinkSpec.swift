@@ -8,13 +8,16 @@ public struct LinkSpec: Hashable, Sendable {
         case vxlan(VXLANSpec)
     }
 
+    /// What the kernel knows the interface by.
     public var name: InterfaceName
+    /// Its type with the type's own attributes.
     public var kind: Kind
     /// Bytes.
     public var mtu: UInt32
     /// Given when the interface is made, so that the kernel marks the address as set and udev's MACAddressPolicy leaves it.
     public var mac: MACAddress
 
+    /// All fields as given.
     public init(name: InterfaceName, kind: Kind, mtu: UInt32, mac: MACAddress) {
         self.name = name
         self.kind = kind
@@ -38,6 +41,7 @@ public struct VXLANSpec: Hashable, Sendable {
     /// Carry the group policy extension. The kernel cannot change it on an existing interface.
     public var gbp: Bool
 
+    /// All fields as given; the kernel checks the ranges.
     public init(
         vni: UInt32, port: UInt16, local: IPAddress, lower: InterfaceName, learning: Bool = false, gbp: Bool = false
     ) {

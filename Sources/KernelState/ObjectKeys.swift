@@ -3,11 +3,14 @@ import LinuxSystem
 
 /// An address on an interface.
 public struct AddressKey: Hashable, Sendable {
+    /// The interface that holds it.
     public var interface: InterfaceName
+    /// IPv4 or IPv6.
     public var address: IPAddress
     /// 0 to 32 or 128.
     public var prefixLength: Int
 
+    /// All fields as given; the length is not checked.
     public init(interface: InterfaceName, address: IPAddress, prefixLength: Int) {
         self.interface = interface
         self.address = address
@@ -17,10 +20,12 @@ public struct AddressKey: Hashable, Sendable {
 
 /// What makes a route one and not another in the kernel's main table: destination and metric.
 public struct RouteKey: Hashable, Sendable {
+    /// 0.0.0.0/0 or ::/0 for a default route.
     public var destination: IPPrefix
     /// Lower wins. IPv6 knows no 0: the kernel makes 1024 of it (`IP6_RT_PRIO_USER`), and so does this key.
     public let metric: UInt32
 
+    /// A metric of 0 becomes 1024 for IPv6.
     public init(destination: IPPrefix, metric: UInt32 = 0) {
         self.destination = destination
         self.metric = destination.isIPv6 && metric == 0 ? 1024 : metric
@@ -29,12 +34,14 @@ public struct RouteKey: Hashable, Sendable {
 
 /// Where a route leads.
 public struct RouteSpec: Hashable, Sendable {
+    /// Where packets leave.
     public var interface: InterfaceName
     /// The next hop; `nil` when the destination is on the link itself.
     public var gateway: IPAddress?
     /// Take the gateway as reachable on the link though no address of the interface covers it.
     public var onlink: Bool
 
+    /// All fields as given.
     public init(interface: InterfaceName, gateway: IPAddress?, onlink: Bool = false) {
         self.interface = interface
         self.gateway = gateway
@@ -44,9 +51,12 @@ public struct RouteSpec: Hashable, Sendable {
 
 /// A permanent neighbour entry: which address, on which interface. Its value is the MAC address.
 public struct NeighbourKey: Hashable, Sendable {
+    /// The interface that the neighbour is on.
     public var interface: InterfaceName
+    /// The neighbour's IP address.
     public var address: IPAddress
 
+    /// All fields as given.
     public init(interface: InterfaceName, address: IPAddress) {
         self.interface = interface
         self.address = address
@@ -56,9 +66,12 @@ public struct NeighbourKey: Hashable, Sendable {
 /// A permanent forwarding entry of a VXLAN interface: which MAC, on which interface. Its value is the host that the MAC
 /// is behind.
 public struct FDBKey: Hashable, Sendable {
+    /// The VXLAN interface.
     public var interface: InterfaceName
+    /// The inner destination.
     public var mac: MACAddress
 
+    /// All fields as given.
     public init(interface: InterfaceName, mac: MACAddress) {
         self.interface = interface
         self.mac = mac
@@ -66,17 +79,21 @@ public struct FDBKey: Hashable, Sendable {
 }
 
 extension AddressKey: CustomStringConvertible {
+    /// For the log, with the interface.
     public var description: String { "address \(address)/\(prefixLength) on \(interface)" }
 }
 
 extension RouteKey: CustomStringConvertible {
+    /// For the log; the metric is left out.
     public var description: String { "route \(destination)" }
 }
 
 extension NeighbourKey: CustomStringConvertible {
+    /// For the log, with the interface.
     public var description: String { "neighbour \(address) on \(interface)" }
 }
 
 extension FDBKey: CustomStringConvertible {
+    /// For the log, with the interface.
     public var description: String { "FDB entry \(mac) on \(interface)" }
 }

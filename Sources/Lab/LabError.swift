@@ -5,10 +5,12 @@ public struct LabError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What the user can do about it; empty when the cause says it.
     public let remedy: String
 
+    /// The remedy may be left out when the cause says it.
     public init(_ cause: String, remedy: String = "") {
         self.cause = cause
         self.remedy = remedy
     }
 
+    /// The cause, and the remedy on a line of its own.
     public var description: String { remedy.isEmpty ? cause : "\(cause)\n\(remedy)" }
 }

@@ -13,6 +13,7 @@ public struct LeaseAttributes: Hashable, Sendable {
     /// The same for IPv6.
     public var backendV6Data: JSONValue?
 
+    /// All fields as given.
     public init(
         publicIP: IPv4Address? = nil, publicIPv6: IPv6Address? = nil, backendType: String = "",
         backendData: JSONValue? = nil, backendV6Data: JSONValue? = nil
@@ -27,7 +28,9 @@ public struct LeaseAttributes: Hashable, Sendable {
 
 /// A host's hold on a subnet.
 public struct Lease: Hashable, Sendable {
+    /// The subnet.
     public let key: SubnetKey
+    /// What the holder says about itself.
     public var attributes: LeaseAttributes
     /// The key is without a TTL: an operator set it aside for the host with its PublicIP. It is kept and reused and never
     /// given a TTL.
@@ -37,6 +40,7 @@ public struct Lease: Hashable, Sendable {
     /// The registry's revision at which the key was last written.
     public let modRevision: Int64
 
+    /// All fields as given.
     public init(
         key: SubnetKey, attributes: LeaseAttributes, isReservation: Bool, createRevision: Int64, modRevision: Int64
     ) {
@@ -52,12 +56,16 @@ public struct Lease: Hashable, Sendable {
 public struct LeaseRecord: Hashable, Sendable {
     /// The key's last component, for example `10.5.34.0-24`; whatever bytes are there, as text.
     public let name: String
+    /// The bytes as stored, JSON or not.
     public let value: [UInt8]
+    /// The registry's revision at which the key was made.
     public let createRevision: Int64
+    /// The registry's revision at which the key was last written; what an atomic write compares.
     public let modRevision: Int64
     /// Whether the key is without a TTL.
     public let isReservation: Bool
 
+    /// All fields as given.
     public init(name: String, value: [UInt8], createRevision: Int64, modRevision: Int64, isReservation: Bool) {
         self.name = name
         self.value = value

@@ -6,14 +6,18 @@ import IPNetwork
 /// `10.5.34.0-24&fd00:10:5::-64` (flannel's `MakeSubnetKey`). An IPv6-only key is the IPv6 part alone, which a stock
 /// flanneld ignores.
 public struct SubnetKey: Hashable, Sendable {
+    /// `nil` for an IPv6-only key.
     public let ipv4: IPv4Prefix?
+    /// `nil` for an IPv4-only key.
     public let ipv6: IPv6Prefix?
 
+    /// Whether the network holds them is not checked.
     public init(ipv4: IPv4Prefix, ipv6: IPv6Prefix? = nil) {
         self.ipv4 = ipv4
         self.ipv6 = ipv6
     }
 
+    /// An IPv6-only key.
     public init(ipv6: IPv6Prefix) {
         ipv4 = nil
         self.ipv6 = ipv6
@@ -21,6 +25,7 @@ public struct SubnetKey: Hashable, Sendable {
 }
 
 extension SubnetKey: LosslessStringConvertible {
+    /// flannel's form, for registry keys: `10.5.34.0-24`.
     public var description: String {
         [ipv4.map { "\($0.address)-\($0.length)" }, ipv6.map { "\($0.address)-\($0.length)" }]
             .compactMap { $0 }.joined(separator: "&")

@@ -1,5 +1,6 @@
 /// The name of a network interface: 1 to 15 bytes, as the kernel's `dev_valid_name` allows.
 public struct InterfaceName: Hashable, Comparable, Sendable {
+    /// As the kernel has it.
     public let text: String
 
     /// `nil` for an empty name, one over 15 bytes, `.`, `..`, or one with a slash, a colon or white space.
@@ -12,10 +13,13 @@ public struct InterfaceName: Hashable, Comparable, Sendable {
         self.text = String(text)
     }
 
+    /// By characters, so `eth10` is before `eth2`.
     public static func < (lhs: Self, rhs: Self) -> Bool { lhs.text < rhs.text }
 }
 
 extension InterfaceName: LosslessStringConvertible {
+    /// `nil` for a name that the kernel would not take.
     public init?(_ description: String) { self.init(description[...]) }
+    /// The name and nothing else.
     public var description: String { text }
 }

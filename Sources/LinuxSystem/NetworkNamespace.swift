@@ -6,6 +6,7 @@ public struct NetworkNamespace: Hashable, Sendable {
     /// For example `/run/netns/blue` or `/proc/4711/ns/net`.
     public let path: String
 
+    /// Opens nothing: a missing file shows when the namespace is used.
     public init(path: String) { self.path = path }
 
     /// A namespace made by `ip netns add`.

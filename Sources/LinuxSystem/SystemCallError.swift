@@ -10,6 +10,7 @@ public struct SystemCallError: Error, Hashable, Sendable {
     /// What the call was made on: a path, an interface, an address. Empty when there is nothing to name.
     public let subject: String
 
+    /// All fields as given.
     public init(code: CInt, call: String, subject: String = "") {
         self.code = code
         self.call = call

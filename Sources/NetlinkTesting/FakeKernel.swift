@@ -22,6 +22,7 @@ public final class FakeKernel: RouteNetlink {
 
     /// A request that was made through ``execute(_:)``, and what came of it.
     public struct JournalEntry: Hashable, Sendable {
+        /// As it was given.
         public var request: RouteRequest
         /// The error number; `nil` when it was carried out.
         public var code: CInt?
@@ -32,6 +33,7 @@ public final class FakeKernel: RouteNetlink {
 
     private let contents = Mutex(Contents())
 
+    /// A kernel with the loopback interface and no faults.
     public init() {}
 
     // MARK: For tests
@@ -50,6 +52,7 @@ public final class FakeKernel: RouteNetlink {
     /// Every request made through ``execute(_:)``, oldest first.
     public var journal: [JournalEntry] { contents.withLock { $0.journal } }
 
+    /// Forgets the requests so far; the count for faults goes on.
     public func clearJournal() { contents.withLock { $0.journal = [] } }
 
     /// Changes the state as another program would: no fault strikes, the journal keeps silent, subscribers hear of it.
@@ -110,16 +113,19 @@ public final class FakeKernel: RouteNetlink {
 
     // MARK: RouteNetlink
 
+    /// By index.
     public func links() throws(NetlinkError) -> [Link] {
         try dump(.links) { $0.links.values.sorted { $0.index < $1.index } }
     }
 
+    /// Of one interface, or of all for `nil`.
     public func addresses(interface: Int32?) throws(NetlinkError) -> [Address] {
         try dump(.addresses) { state in
             state.addresses.filter { interface == nil || $0.interface == interface }
         }
     }
 
+    /// As the filter lets through, in a fixed order.
     public func routes(_ filter: RouteFilter) throws(NetlinkError) -> [Route] {
         try dump(.routes) { state in
             state.routes.sorted { $0.key < $1.key }
@@ -127,8 +133,10 @@ public final class FakeKernel: RouteNetlink {
         }
     }
 
+    /// In the order they are looked at.
     public func rules() throws(NetlinkError) -> [Rule] { try dump(.rules) { $0.rules } }
 
+    /// Of one interface, or of all for `nil`; by interface and address.
     public func neighbours(interface: Int32?) throws(NetlinkError) -> [Neighbour] {
         try dump(.neighbours) { state in
             state.neighbours.values.filter { interface == nil || $0.interface == interface }
@@ -136,6 +144,7 @@ public final class FakeKernel: RouteNetlink {
         }
     }
 
+    /// Of one VXLAN or bridge port, or of all for `nil`, in a fixed order.
     public func forwardingEntries(interface: Int32?) throws(NetlinkError) -> [ForwardingEntry] {
         try dump(.forwardingEntries) { state in
             state.forwardingEntries.sorted { $0.key < $1.key }
@@ -143,6 +152,7 @@ public final class FakeKernel: RouteNetlink {
         }
     }
 
+    /// By id.
     public func nexthops() throws(NetlinkError) -> [NexthopObject] {
         try dump(.nexthops) { $0.nexthops.values.sorted { $0.id < $1.id } }
     }
@@ -163,6 +173,7 @@ public final class FakeKernel: RouteNetlink {
         }
     }
 
+    /// As the kernel would, with the plan's faults; each request is put in the journal.
     public func execute(_ requests: [RouteRequest]) throws(NetlinkError) -> [RequestFailure] {
         let intruder = contents.withLock { contents in
             defer { contents.plan.beforeNextBatch = nil }

@@ -21,7 +21,9 @@ public struct FaultPlan: Sendable {
         case answers
     }
 
+    /// One thing that goes wrong.
     public struct Fault: Sendable {
+        /// When it strikes.
         public var trigger: Trigger
         /// The error number. For a dump, EINTR is an interrupted one and anything else a failed read; for lost
         /// answers it is of no account.
@@ -29,6 +31,7 @@ public struct FaultPlan: Sendable {
         /// Strikes again and again; once when `false`.
         public var isLasting: Bool
 
+        /// Strikes once unless told.
         public init(_ trigger: Trigger, code: CInt, isLasting: Bool = false) {
             self.trigger = trigger
             self.code = code
@@ -36,11 +39,13 @@ public struct FaultPlan: Sendable {
         }
     }
 
+    /// In the order they are looked at: the first that strikes is taken.
     public var faults: [Fault]
     /// Runs once, before the next batch is carried out: what another program does between a dump and the change that
     /// follows from it.
     public var beforeNextBatch: (@Sendable (FakeKernel) -> Void)?
 
+    /// All fields as given; with none, nothing goes wrong.
     public init(_ faults: [Fault] = [], beforeNextBatch: (@Sendable (FakeKernel) -> Void)? = nil) {
         self.faults = faults
         self.beforeNextBatch = beforeNextBatch

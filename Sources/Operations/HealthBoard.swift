@@ -29,6 +29,7 @@ public final class HealthBoard: Sendable {
             .sorted { ($1.condition.severity, $0.condition.rawValue) < ($0.condition.severity, $1.condition.rawValue) }
     }
 
+    /// What a readiness probe is told: false while a condition holds that blocks readiness.
     public var isReady: Bool { !conditions.contains { $0.condition.blocksReadiness } }
 
     /// A line a condition, for people and for probes.

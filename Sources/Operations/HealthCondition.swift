@@ -15,15 +15,18 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
     case leaseIgnored = "lease-ignored"
     case subnetLost = "subnet-lost"
 
+    /// How much of the overlay suffers.
     public enum Severity: String, Comparable, Hashable, Sendable {
         /// The overlay works; something should be looked at.
         case warning
         /// This host, or a peer, is not served.
         case error
 
+        /// A warning is less than an error.
         public static func < (lhs: Self, rhs: Self) -> Bool { lhs == .warning && rhs == .error }
     }
 
+    /// Fixed for each condition.
     public var severity: Severity {
         switch self {
         case .leaseIgnored, .firewallFinding, .registryUnavailable, .routeConflict, .peerRefused: .warning

@@ -9,8 +9,12 @@ public protocol InterfaceSettings: Sendable {
 
 /// The settings under /proc/sys of the process's own namespace.
 public struct SysctlInterfaceSettings: InterfaceSettings {
+    /// Needs the right to write under /proc/sys only when a setting is changed.
     public init() {}
 
+    /// Writes `accept_ra` when it is not 0 yet; does nothing where it cannot be read, as without IPv6.
+    ///
+    /// - Throws: ``SystemCallError`` when it cannot be written.
     public func refuseRouterAdvertisements(_ interface: InterfaceName) throws(SystemCallError) {
         let key = "net/ipv6/conf/\(interface)/accept_ra"
         guard let value = try? Sysctl.read(key), value != "0" else { return }

@@ -15,6 +15,7 @@ public struct OwnershipPolicy: Hashable, Sendable {
     /// two daemons for two networks leave each other's routes alone.
     public var networks: [IPPrefix]
 
+    /// All fields as given.
     public init(interfaces: Set<InterfaceName>, networks: [IPPrefix]) {
         self.interfaces = interfaces
         self.networks = networks

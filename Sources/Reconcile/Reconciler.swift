@@ -13,6 +13,7 @@ public struct PassReport: Hashable, Sendable {
     /// The kernel was read, and not just told of the difference.
     public var didRead = false
 
+    /// A pass that had nothing to do.
     public init() {}
 }
 
@@ -38,6 +39,7 @@ public struct ReconcilerStatus: Hashable, Sendable {
     /// Passes in all.
     public var passes = 0
 
+    /// The state before the first pass: nothing is settled.
     public init() {}
 }
 
@@ -82,6 +84,7 @@ public actor Reconciler {
         (wakeups, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
+    /// As of the last pass.
     public var status: ReconcilerStatus { current }
 
     // MARK: Input

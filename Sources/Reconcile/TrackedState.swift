@@ -15,7 +15,9 @@ public enum ObjectKey: Hashable, Sendable {
 
 /// A nexthop object of Weft's: which gateway on which interface.
 public struct NexthopKey: Hashable, Sendable {
+    /// The peer that packets are handed to.
     public var gateway: IPAddress
+    /// Where packets leave.
     public var interface: InterfaceName
 }
 

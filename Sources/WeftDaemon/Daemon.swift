@@ -19,6 +19,7 @@ public struct Daemon: Sendable {
     private let notifier: ServiceNotifier
     private let logger: Logger
 
+    /// Starts nothing: ``run()`` does.
     public init(configuration: DaemonConfiguration, notifier: ServiceNotifier, logger: Logger) {
         self.configuration = configuration
         self.notifier = notifier

@@ -25,7 +25,6 @@ public struct Preflight: Sendable {
         public var isUsable: Bool { !lines.contains { $0.mark == .bad } }
 
         /// The findings as text, with a verdict at the end.
-
         public var text: String {
             let width = lines.map(\.what.count).max() ?? 0
             let body = lines.map { line in
@@ -43,8 +42,10 @@ public struct Preflight: Sendable {
 
     private let configuration: DaemonConfiguration
 
+    /// Looks at nothing yet: ``run()`` does.
     public init(configuration: DaemonConfiguration) { self.configuration = configuration }
 
+    /// Looks at each thing in turn and goes on past what fails: a failure is a line of the report.
     public func run() async -> Report {
         var report = Report()
         report.good("flags", "understood")

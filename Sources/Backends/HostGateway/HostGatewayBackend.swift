@@ -6,11 +6,15 @@ import LinuxSystem
 /// Direct routes: each peer's subnet through its public address on the external interface. Peers must be on the same
 /// link. As flannel's host-gw.
 public struct HostGatewayBackend: Backend {
+    /// flannel's name for it.
     public static let type = "host-gw"
 
     private let config: NetworkConfig
     private let host: HostFacts
 
+    /// There are no options to read.
+    ///
+    /// - Throws: ``BackendError`` when the interface has no address of a family that the config turns on.
     public init(config: NetworkConfig, host: HostFacts) throws(BackendError) {
         // Without its own address the host would publish none, and have no link that peers are on.
         guard config.ipv4 == nil || host.publicIPv4 != nil else {
@@ -23,15 +27,22 @@ public struct HostGatewayBackend: Backend {
         self.host = host
     }
 
+    /// The external interface's own, in bytes: nothing is added to a packet.
     public var mtu: UInt32 { host.mtu }
+    /// None: the routes are on the external interface.
     public var ownInterfaces: Set<InterfaceName> { [] }
 
+    /// The public addresses alone; peers need no more.
     public func attributes(for key: SubnetKey, existing: Lease?) -> LeaseAttributes {
         baseAttributes(host: host, config: config)
     }
 
+    /// Empty: all there is depends on a peer.
     public func hostState(lease: Lease) -> DesiredState { DesiredState() }
 
+    /// Adds a direct route for each family.
+    ///
+    /// - Throws: ``PeerRefusal`` also for a peer whose address is not on the external interface's link.
     public func addPeer(_ peer: Lease, to state: inout DesiredState) throws(PeerRefusal) {
         try requireSameType(peer)
         for (subnet, gateway) in try peer.endpoints(in: config) {

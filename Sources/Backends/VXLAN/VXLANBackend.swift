@@ -6,6 +6,7 @@ import LinuxSystem
 /// An in-kernel VXLAN tunnel: one interface, and for each peer a route to its subnet, a permanent neighbour entry for the
 /// route's gateway and a forwarding entry for the neighbour's MAC. As flannel's vxlan, on the wire and in the registry.
 public struct VXLANBackend: Backend {
+    /// flannel's name for it.
     public static let type = "vxlan"
 
     private let config: NetworkConfig
@@ -21,6 +22,7 @@ public struct VXLANBackend: Backend {
         var mtu: UInt32
     }
 
+    /// - Throws: ``BackendError`` for a bad option, an address that the host lacks, and an MTU too small for VXLAN.
     public init(config: NetworkConfig, host: HostFacts) throws(BackendError) {
         self.config = config
         self.host = host
@@ -56,14 +58,17 @@ public struct VXLANBackend: Backend {
         return Tunnel(interface: interface, local: local, mtu: outer - overhead)
     }
 
+    /// The smaller of the tunnels' MTUs, in bytes: the external interface's less the encapsulation.
     public var mtu: UInt32 { [ipv4?.mtu, ipv6?.mtu].compactMap { $0 }.min() ?? host.mtu }
 
+    /// The tunnel of each family that is on.
     public var ownInterfaces: Set<InterfaceName> {
         Set([ipv4?.interface, ipv6?.interface].compactMap { $0 })
     }
 
     // MARK: What this host publishes
 
+    /// The public addresses, and for each family the VNI and the VTEP's MAC: the one published before, if any.
     public func attributes(for key: SubnetKey, existing: Lease?) -> LeaseAttributes {
         var attributes = baseAttributes(host: host, config: config)
         if ipv4 != nil, let subnet = key.ipv4 {
@@ -89,6 +94,7 @@ public struct VXLANBackend: Backend {
 
     // MARK: What this host holds
 
+    /// The tunnel of each family, with the lease's VTEP MAC and the subnet's first address.
     public func hostState(lease: Lease) -> DesiredState {
         var state = DesiredState()
         if let ipv4, let subnet = lease.key.ipv4 {
@@ -120,6 +126,10 @@ public struct VXLANBackend: Backend {
 
     // MARK: What is there for a peer
 
+    /// Adds route, neighbour and forwarding entry for each family; a direct route alone where the option asks for it
+    /// and the peer is on the link.
+    ///
+    /// - Throws: ``PeerRefusal`` also for a lease without a usable VTEP MAC.
     public func addPeer(_ peer: Lease, to state: inout DesiredState) throws(PeerRefusal) {
         try requireSameType(peer)
         for (subnet, remote) in try peer.endpoints(in: config) {

@@ -6,7 +6,9 @@ public struct EtcdConfiguration: Sendable {
     public let endpoints: [EtcdEndpoint]
     /// With a slash in front and none behind: `/coreos.com/network`.
     public let prefix: String
+    /// Used by `https` endpoints only.
     public let tls: EtcdTLS
+    /// `nil` when etcd asks for no user.
     public let credentials: EtcdCredentials?
     /// The time to live of a lease that is made, at least a second. flannel's is a day.
     public let leaseTimeToLive: Duration
@@ -56,9 +58,12 @@ public struct EtcdConfiguration: Sendable {
 
 /// A user of etcd's own authentication.
 public struct EtcdCredentials: Sendable {
+    /// The name, as etcd knows it.
     public let user: String
+    /// In plain text; kept out of descriptions and mirrors.
     public let password: String
 
+    /// Neither is checked before etcd sees it.
     public init(user: String, password: String) {
         self.user = user
         self.password = password
@@ -67,8 +72,11 @@ public struct EtcdCredentials: Sendable {
 
 /// The password must not get into a log by way of a whole configuration.
 extension EtcdCredentials: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// The user alone.
     public var description: String { "user \(user)" }
+    /// The user alone, as `description`.
     public var debugDescription: String { description }
+    /// The user alone.
     public var customMirror: Mirror { Mirror(self, children: ["user": user]) }
 }
 
@@ -78,8 +86,10 @@ public struct EtcdTLS: Sendable {
     public let caFile: String?
     /// This client's certificate and those that link it to an authority.
     public let certificateFile: String?
+    /// The key of `certificateFile`; both or neither.
     public let keyFile: String?
 
+    /// Paths; the files are not read here. All `nil` is a plain https client that trusts the system's authorities.
     public init(caFile: String? = nil, certificateFile: String? = nil, keyFile: String? = nil) {
         self.caFile = caFile
         self.certificateFile = certificateFile

@@ -2,10 +2,12 @@
 public struct EtcdConfigurationError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The flag's name without dashes.
     public let field: String
+    /// Its value, empty when it is missing.
     public let value: String
     /// What would be accepted.
     public let allowed: String
 
+    /// All fields as given.
     public init(field: String, value: String, allowed: String) {
         self.field = field
         self.value = value

@@ -6,6 +6,7 @@ public struct EtcdEndpoint: Hashable, Sendable {
     public let host: String
     /// 1 to 65535.
     public let port: Int
+    /// Whether the URL says `https`.
     public let usesTLS: Bool
 
     /// The port that IANA gave to etcd's clients.

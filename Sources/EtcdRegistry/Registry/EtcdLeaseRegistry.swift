@@ -62,6 +62,9 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
         failover = EndpointFailover(count: store.endpoints.count)
     }
 
+    /// Endpoints are tried in turn, from the one that answered last.
+    ///
+    /// - Throws: `CancellationError` alone.
     public func run(claim: LeaseClaim, publish: @escaping @Sendable (RegistryUpdate) -> Void) async throws {
         self.claim = claim
         self.publish = publish

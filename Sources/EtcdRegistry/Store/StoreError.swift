@@ -26,12 +26,14 @@ public struct StoreError: Error, Hashable, Sendable {
         case refused
     }
 
+    /// What the registry does next depends on this alone.
     public let kind: Kind
     /// What happened, where and on which key.
     public let cause: String
     /// What an operator can do, when that is known.
     public let remedy: String?
 
+    /// All fields as given.
     public init(_ kind: Kind, cause: String, remedy: String? = nil) {
         self.kind = kind
         self.cause = cause

@@ -9,6 +9,7 @@ public struct SubnetSnapshot: Sendable {
     /// A watch after this revision misses nothing that came after the snapshot.
     public let revision: Int64
 
+    /// All fields as given.
     public init(config: [UInt8]?, leases: [LeaseRecord], revision: Int64) {
         self.config = config
         self.leases = leases

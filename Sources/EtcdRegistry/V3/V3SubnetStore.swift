@@ -8,12 +8,16 @@ import Synchronization
 
 /// etcd over its v3 API.
 public final class V3SubnetStore: SubnetStore {
+    /// The configured URLs, in order.
     public let endpoints: [String]
+    /// `<prefix>/config`.
     public var configKey: String { "\(configuration.prefix)/config" }
+    /// An `etcdctl put` with an example config for VXLAN.
     public var configCommand: String {
         "etcdctl put \(configKey) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'"
     }
 
+    /// As configured; etcd counts in whole seconds.
     public var leaseTimeToLive: Duration { configuration.leaseTimeToLive }
 
     let configuration: EtcdConfiguration
@@ -36,6 +40,9 @@ public final class V3SubnetStore: SubnetStore {
         endpoints = configuration.endpoints.map(\.description)
     }
 
+    /// Sets up TLS and one HTTP/2 connection, which all calls of the session share.
+    ///
+    /// - Throws: ``StoreError`` when TLS or the connection fails, and what `body` throws.
     public func withSession(
         endpoint index: Int, _ body: @Sendable (any SubnetSession) async throws -> Void
     ) async throws {

@@ -1,5 +1,6 @@
 /// What became of a breakage.
 public struct BreakageReport: Hashable, Sendable {
+    /// What was broken.
     public let breakage: Breakage
     /// From the moment it was broken (or, for etcd and the uplink, given back) until all was as before; `nil` when it was
     /// not within ``limit``.

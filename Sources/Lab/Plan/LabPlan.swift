@@ -24,7 +24,9 @@ public struct LabPlan: Hashable, Sendable, Codable {
     public private(set) var hostCount: Int
     /// 1 to 100.
     public let containersPerHost: Int
+    /// What the network config in etcd says.
     public let backend: Backend
+    /// The same for every container.
     public let engine: Engine
     /// The path of the daemon that each host runs.
     public let daemonPath: String
@@ -130,6 +132,7 @@ public struct LabHost: Hashable, Sendable {
     public let namespace: String
     /// The address of `eth0`: 172.30.0.(10 + number).
     public let address: IPv4Address
+    /// Numbered from 1, in order.
     public let containers: [LabContainer]
 
     init(lab: String, number: Int, containers: Int) {

@@ -2,7 +2,9 @@ import IPNetwork
 
 /// Commands for `ip -batch`, to be run in one network namespace.
 public struct LinkScript: Hashable, Sendable {
+    /// The namespace, for `ip netns`.
     public let namespace: String
+    /// A command each, without the leading `ip`.
     public let lines: [String]
 
     /// The script as `ip -batch -` reads it.

@@ -1,8 +1,11 @@
 /// The lab in tables and words.
 public struct LabReport: Sendable {
+    /// The lab that is reported on.
     public let plan: LabPlan
+    /// Whether there are colours.
     public let style: TextStyle
 
+    /// All fields as given.
     public init(plan: LabPlan, style: TextStyle) {
         self.plan = plan
         self.style = style

@@ -15,6 +15,10 @@ public struct ProgressPrinter: Sendable {
         }
     }
 
+    /// - Parameters:
+    ///   - style: colours of the marks.
+    ///   - isTerminal: whether a running step may be shown and written over.
+    ///   - write: takes text with its line ends.
     public init(style: TextStyle, isTerminal: Bool, write: @escaping @Sendable (String) -> Void) {
         self.style = style
         self.isTerminal = isTerminal
@@ -52,6 +56,7 @@ public struct StepEnd: Hashable, Sendable, ExpressibleByStringInterpolation {
     let text: String
     let isGood: Bool
 
+    /// A step that did what it should.
     public init(stringLiteral value: String) { self.init(value) }
 
     /// - Parameter isGood: `false` when the step did not do all it should, and yet the next one can go ahead.

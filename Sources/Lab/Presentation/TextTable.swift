@@ -1,16 +1,21 @@
 /// A table with aligned columns, two spaces apart.
 public struct TextTable: Hashable, Sendable {
+    /// Where the text stands in its column.
     public enum Alignment: Hashable, Sendable { case left, right, centre }
 
     /// One cell; the tone does not count towards its width.
     public struct Cell: Hashable, Sendable, ExpressibleByStringInterpolation {
+        /// Without escape sequences.
         public let text: String
+        /// `nil` for plain text.
         public let tone: TextStyle.Tone?
 
+        /// All fields as given.
         public init(_ text: String, tone: TextStyle.Tone? = nil) {
             self.text = text
             self.tone = tone
         }
+        /// A plain cell.
         public init(stringLiteral value: String) { self.init(value) }
     }
 

@@ -11,9 +11,12 @@ import Synchronization
 public enum EchoProbe {
     /// From whom to whom.
     public struct Path: Hashable, Sendable {
+        /// The namespace that the requests leave from.
         public let source: NetworkNamespace
+        /// The address that should reply.
         public let destination: IPv4Address
 
+        /// All fields as given.
         public init(source: NetworkNamespace, destination: IPv4Address) {
             self.source = source
             self.destination = destination
@@ -22,10 +25,13 @@ public enum EchoProbe {
 
     /// What became of the echo requests on one path.
     public struct Tally: Hashable, Sendable {
+        /// Requests.
         public var sent = 0
+        /// Replies, each request counted once.
         public var received = 0
         /// The longest run of requests in a row without a reply.
         public var longestGap = 0
+        /// Requests without a reply.
         public var lost: Int { sent - received }
         /// 0 to 1; 1 when nothing was sent.
         public var lossRatio: Double { sent == 0 ? 1 : Double(lost) / Double(sent) }

@@ -4,16 +4,25 @@ import FoundationEssentials
 public struct HostState: Hashable, Sendable {
     /// The tunnel device.
     public struct Device: Hashable, Sendable {
+        /// For example `flannel.1`.
         public var name: String
+        /// With colons; empty when there is none.
         public var mac: String
+        /// Bytes.
         public var mtu: Int
+        /// Set up by the administrator (`IFF_UP`).
         public var isUp: Bool
+        /// IPv4 only, as `ADDRESS/LENGTH`.
         public var addresses: [String]
     }
 
+    /// A route as `ip` prints it.
     public struct Route: Hashable, Sendable {
+        /// A prefix, or an address alone for a /32.
         public var destination: String
+        /// Empty when the destination is on the link.
         public var gateway: String
+        /// Empty when the route has none.
         public var device: String
     }
 
@@ -21,6 +30,7 @@ public struct HostState: Hashable, Sendable {
     public var device: Device?
     /// The MTU and the state of `eth0`.
     public var uplinkMTU: Int?
+    /// False also when there is no `eth0`.
     public var isUplinkUp = false
     /// Routes inside the lab's network that the kernel did not add by itself.
     public var routes: Set<Route> = []

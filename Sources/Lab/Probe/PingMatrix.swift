@@ -5,5 +5,6 @@ public struct PingMatrix: Hashable, Sendable {
     /// By source and destination; `nil` from a container to itself.
     public let tallies: [[EchoProbe.Tally?]]
 
+    /// No request was lost between any two containers.
     public var isComplete: Bool { tallies.joined().allSatisfy { $0.map { $0.lost == 0 } ?? true } }
 }

@@ -5,6 +5,7 @@ import LinuxSystem
 
 /// A lab on this machine: carries out a ``LabPlan`` and looks at the result.
 public actor Lab {
+    /// What the lab is now; it follows hosts that are added.
     public private(set) var plan: LabPlan
     let directory: LabDirectory
 

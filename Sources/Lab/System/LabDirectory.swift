@@ -4,13 +4,16 @@ import LinuxSystem
 
 /// Where a lab keeps its files, all of them under names that follow from the lab's.
 public struct LabDirectory: Hashable, Sendable {
+    /// The lab's name.
     public let lab: String
 
+    /// Touches no file.
     public init(lab: String) { self.lab = lab }
 
     static let parent = "/run/weft-lab"
     static let temporaryParent = "/var/tmp"
 
+    /// Under /run, so that nothing outlives a reboot.
     public var path: String { "\(Self.parent)/\(lab)" }
     var lockPath: String { "\(Self.parent)/\(lab).lock" }
     var planPath: String { "\(path)/lab.json" }

@@ -7,6 +7,7 @@ public struct ConfigError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What would be accepted.
     public let allowed: String
 
+    /// All fields as given.
     public init(field: String, value: String?, allowed: String) {
         self.field = field
         self.value = value

@@ -7,6 +7,7 @@ public struct FieldError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What would be accepted, in words that follow "allowed:".
     public let allowed: String
 
+    /// All fields as given.
     public init(path: String, value: String?, allowed: String) {
         self.path = path
         self.value = value

@@ -14,9 +14,12 @@ public enum JSONValue: Hashable, Sendable {
 
     /// A name and its value in an object.
     public struct Member: Hashable, Sendable {
+        /// Unescaped.
         public let name: String
+        /// Any value, nested ones too.
         public let value: JSONValue
 
+        /// The name is taken as it is and escaped when written.
         public init(_ name: String, _ value: JSONValue) {
             self.name = name
             self.value = value

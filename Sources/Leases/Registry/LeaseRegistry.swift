@@ -4,6 +4,7 @@ import IPNetwork
 public struct LeaseClaim: Sendable {
     /// A lease with this public address is this host's own.
     public var publicIP: IPv4Address?
+    /// The same for IPv6.
     public var publicIPv6: IPv6Address?
     /// The subnet that an earlier run left in the subnet file; taken again when it is free and fits the config.
     public var previous: SubnetKey?
@@ -12,6 +13,7 @@ public struct LeaseClaim: Sendable {
     public var attributes:
         @Sendable (_ config: NetworkConfig, _ key: SubnetKey, _ existing: Lease?) throws -> LeaseAttributes
 
+    /// All fields as given.
     public init(
         publicIP: IPv4Address?, publicIPv6: IPv6Address?, previous: SubnetKey?,
         attributes: @escaping @Sendable (NetworkConfig, SubnetKey, Lease?) throws -> LeaseAttributes
@@ -42,8 +44,10 @@ public struct RegistryUpdate: Sendable {
     public var changes: LeaseChanges
     /// Leases that are ignored, and why; the whole list, when it changed.
     public var rejections: [LeaseRejection]?
+    /// Whether the registry can be used, when that changed.
     public var condition: RegistryCondition?
 
+    /// All fields as given; `nil` says that nothing is new.
     public init(
         config: NetworkConfig? = nil, ownLease: Lease? = nil, lostSubnets: Set<SubnetKey>? = nil,
         changes: LeaseChanges = LeaseChanges(), rejections: [LeaseRejection]? = nil,

@@ -5,6 +5,7 @@ public enum AllocationError: Error, Hashable, Sendable, CustomStringConvertible 
     /// Every subnet of the range is taken. `range` is its text, first to last; `taken` is how many keys overlap it.
     case full(range: String, taken: Int)
 
+    /// What happened and what can be done about it.
     public var description: String {
         switch self {
         case .full(let range, let taken):
@@ -21,6 +22,7 @@ public enum AllocationError: Error, Hashable, Sendable, CustomStringConvertible 
 public struct SubnetAllocator: Sendable {
     private let config: NetworkConfig
 
+    /// Takes the range, the subnet lengths and the families from `config`.
     public init(config: NetworkConfig) {
         self.config = config
     }

@@ -6,11 +6,13 @@ public struct LeaseChanges: Hashable, Sendable {
     /// Leases that are gone.
     public private(set) var removed: Set<SubnetKey>
 
+    /// A key in both counts as updated.
     public init(updated: [SubnetKey: Lease] = [:], removed: Set<SubnetKey> = []) {
         self.updated = updated
         self.removed = removed.subtracting(updated.keys)
     }
 
+    /// Whether nothing changed.
     public var isEmpty: Bool { updated.isEmpty && removed.isEmpty }
 
     /// Adds what changed after this.
@@ -23,8 +25,10 @@ public struct LeaseChanges: Hashable, Sendable {
         for key in later.removed { remove(key) }
     }
 
+    /// Takes back an earlier removal of the same key.
     public mutating func update(_ lease: Lease) { update(lease, at: lease.key) }
 
+    /// Takes back an earlier update of the same key.
     public mutating func remove(_ key: SubnetKey) {
         updated[key] = nil
         removed.insert(key)

@@ -5,6 +5,7 @@ public struct LeaseRejection: Error, Hashable, Sendable {
     /// One sentence: what is wrong, with the value, and what would be right.
     public let reason: String
 
+    /// All fields as given.
     public init(name: String, reason: String) {
         self.name = name
         self.reason = reason

@@ -5,11 +5,14 @@ import LinuxSystem
 public struct NetlinkMessage: Hashable, Sendable {
     /// What the message is, as its protocol numbers it.
     public var type: UInt16
+    /// `NLM_F_*`, as in netlink(7).
     public var flags: UInt16
+    /// The number of the request that it answers or stems from; 0 for none.
     public var sequence: UInt32
     /// What follows the netlink header.
     public var payload: [UInt8]
 
+    /// All fields as given; only the payload is needed besides the type.
     public init(type: UInt16, flags: UInt16 = 0, sequence: UInt32 = 0, payload: [UInt8]) {
         self.type = type
         self.flags = flags
@@ -22,6 +25,7 @@ public struct NetlinkMessage: Hashable, Sendable {
 ///
 /// What ``NetlinkMonitor`` says about loss, the single consumer and the end holds here too.
 public struct NetlinkMessages: AsyncSequence, Sendable {
+    /// A message, or the news that some are missing.
     public enum Element: Hashable, Sendable {
         case message(NetlinkMessage)
         /// Messages were lost: the state must be read again.
@@ -52,13 +56,17 @@ public struct NetlinkMessages: AsyncSequence, Sendable {
         }
     }
 
+    /// All iterators share one stream: use one.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(subscription: subscription) }
 
+    /// Hands out messages in the order in which the kernel sent them.
     public struct AsyncIterator: AsyncIteratorProtocol, Sendable {
         fileprivate let subscription: Subscription<Element>
 
+        /// Waits for a message; `nil` at the end.
         public func next() async -> Element? { await subscription.next() }
 
+        /// Waits for a message; `nil` at the end.
         public func next(isolation actor: isolated (any Actor)?) async -> Element? { await subscription.next() }
     }
 }

@@ -14,19 +14,26 @@ public struct NetlinkMonitor: AsyncSequence, Sendable {
     public struct Groups: OptionSet, Hashable, Sendable {
         /// Bit n - 1 for the kernel's group n (`RTNLGRP_*`).
         public var rawValue: UInt64
+        /// Any of the kernel's groups, also those without a name here.
         public init(rawValue: UInt64) { self.rawValue = rawValue }
 
         private init(_ groups: rtnetlink_groups...) {
             rawValue = groups.reduce(0) { $0 | 1 << UInt64($1.rawValue - 1) }
         }
 
+        /// Interfaces made, changed or gone.
         public static let links = Groups(RTNLGRP_LINK)
+        /// Addresses, of both families.
         public static let addresses = Groups(RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR)
+        /// Routes, of both families.
         public static let routes = Groups(RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE)
+        /// Rules, of both families.
         public static let rules = Groups(RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE)
         /// Neighbours and forwarding entries.
         public static let neighbours = Groups(RTNLGRP_NEIGH)
+        /// Nexthop objects (Linux 5.3 and later).
         public static let nexthops = Groups(RTNLGRP_NEXTHOP)
+        /// All of the above.
         public static let all: Groups = [.links, .addresses, .routes, .rules, .neighbours, .nexthops]
 
         var numbers: [UInt32] { (0..<64).filter { rawValue >> UInt64($0) & 1 == 1 }.map { UInt32($0 + 1) } }
@@ -53,13 +60,17 @@ public struct NetlinkMonitor: AsyncSequence, Sendable {
         }
     }
 
+    /// All iterators share one stream: use one.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(subscription: subscription) }
 
+    /// Hands out events in the order in which the kernel sent them.
     public struct AsyncIterator: AsyncIteratorProtocol, Sendable {
         fileprivate let subscription: Subscription<NetlinkEvent>
 
+        /// Waits for an event; `nil` at the end.
         public func next() async -> NetlinkEvent? { await subscription.next() }
 
+        /// Waits for an event; `nil` at the end.
         public func next(isolation actor: isolated (any Actor)?) async -> NetlinkEvent? { await subscription.next() }
     }
 }

@@ -14,7 +14,9 @@ public struct Address: Hashable, Sendable {
     public var broadcast: IPv4Address?
     /// IPv4 only: the interface's name, or it followed by a colon and more; at most 15 bytes.
     public var label: String?
+    /// Where it is valid.
     public var scope: RouteScope
+    /// `IFA_F_*`, reported and requested ones.
     public var flags: AddressFlags
     /// Seconds; `nil` for ever.
     public var validLifetime: UInt32?
@@ -27,6 +29,7 @@ public struct Address: Hashable, Sendable {
     /// Attributes without a field here, as they came.
     public var otherAttributes: [Attribute]
 
+    /// All fields as given; the kernel checks them.
     public init(
         interface: Int32, address: IPAddress, prefixLength: Int, peer: IPAddress? = nil,
         broadcast: IPv4Address? = nil, label: String? = nil, scope: RouteScope = .universe, flags: AddressFlags = [],
@@ -54,16 +57,20 @@ public struct Address: Hashable, Sendable {
 
 /// `IFA_F_*`.
 public struct AddressFlags: OptionSet, Hashable, Sendable {
+    /// As the kernel numbers them.
     public var rawValue: UInt32
+    /// Bits without a name here are kept.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// IPv6: a privacy address (RFC 8981). IPv4: not the first of its prefix (`IFA_F_SECONDARY`).
     public static let temporary = AddressFlags(rawValue: 0x01)
     /// IPv6: usable without duplicate address detection.
     public static let noDuplicateDetection = AddressFlags(rawValue: 0x02)
+    /// IPv6: in use while duplicate address detection is under way (RFC 4429).
     public static let optimistic = AddressFlags(rawValue: 0x04)
     /// Duplicate address detection found another holder.
     public static let duplicate = AddressFlags(rawValue: 0x08)
+    /// IPv6: the home address of a mobile node (RFC 6275).
     public static let home = AddressFlags(rawValue: 0x10)
     /// Not for new connections: the preferred lifetime is over.
     public static let deprecated = AddressFlags(rawValue: 0x20)
@@ -71,10 +78,13 @@ public struct AddressFlags: OptionSet, Hashable, Sendable {
     public static let tentative = AddressFlags(rawValue: 0x40)
     /// Has no lifetime.
     public static let permanent = AddressFlags(rawValue: 0x80)
+    /// IPv6: the kernel makes temporary addresses after it.
     public static let manageTemporary = AddressFlags(rawValue: 0x100)
     /// The kernel makes no route for the prefix.
     public static let noPrefixRoute = AddressFlags(rawValue: 0x200)
+    /// The kernel joins the multicast group that it is (`IFA_F_MCAUTOJOIN`).
     public static let multicastJoin = AddressFlags(rawValue: 0x400)
+    /// IPv6: made as in RFC 7217 (`IFA_F_STABLE_PRIVACY`).
     public static let stablePrivacy = AddressFlags(rawValue: 0x800)
 }
 

@@ -14,8 +14,11 @@ public struct ForwardingEntry: Hashable, Sendable {
     public var port: UInt16?
     /// The index of the interface that the outer packets leave by.
     public var via: Int32?
+    /// The VLAN of a bridge's entry, 1 to 4094.
     public var vlan: UInt16?
+    /// Permanent and without ARP for an entry that is not learnt.
     public var state: NeighbourState
+    /// Whose table it is in, and how it is held there.
     public var flags: NeighbourFlags
     /// The bridge the port belongs to (`NDA_MASTER`).
     public var controller: Int32?
@@ -26,6 +29,7 @@ public struct ForwardingEntry: Hashable, Sendable {
     /// Attributes without a field here, as they came; the counters of `NDA_CACHEINFO` are left out.
     public var otherAttributes: [Attribute]
 
+    /// All fields as given; by default a permanent entry of the interface's own table.
     public init(
         interface: Int32, mac: MACAddress, destination: IPAddress? = nil, vni: UInt32? = nil, port: UInt16? = nil,
         via: Int32? = nil, vlan: UInt16? = nil, state: NeighbourState = [.permanent, .noARP],

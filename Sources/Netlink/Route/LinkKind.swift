@@ -26,13 +26,16 @@ public enum LinkKind: Hashable, Sendable {
 
 /// The other end of a veth pair that is to be made.
 public struct VethPeer: Hashable, Sendable {
+    /// `nil` lets the kernel choose: `veth0` and so on.
     public var name: InterfaceName?
+    /// `nil` for a random one.
     public var hardwareAddress: MACAddress?
     /// Bytes.
     public var mtu: UInt32?
     /// Where the peer is made; `nil` for the namespace of the request.
     public var namespace: LinkNamespace?
 
+    /// All fields as given.
     public init(
         name: InterfaceName? = nil, hardwareAddress: MACAddress? = nil, mtu: UInt32? = nil,
         namespace: LinkNamespace? = nil
@@ -64,12 +67,16 @@ public struct BridgeSettings: Hashable, Sendable {
     public var ageingTime: UInt32?
     /// Whether the spanning tree protocol runs.
     public var spanningTree: Bool?
+    /// The bridge's priority in the spanning tree, 0 to 65535; the lowest becomes the root.
     public var priority: UInt16?
+    /// Whether frames are kept to their VLANs.
     public var vlanFiltering: Bool?
+    /// Whether multicast goes only to ports that asked for it (IGMP and MLD snooping).
     public var multicastSnooping: Bool?
     /// Attributes without a field here, as they came.
     public var otherAttributes: [Attribute] = []
 
+    /// The rest stays with the kernel.
     public init(spanningTree: Bool? = nil, vlanFiltering: Bool? = nil, ageingTime: UInt32? = nil) {
         self.spanningTree = spanningTree
         self.vlanFiltering = vlanFiltering
@@ -83,6 +90,7 @@ public struct TunSettings: Hashable, Sendable {
     public var type: UInt8 = 1
     /// The user and group that may open the device.
     public var owner: UInt32?
+    /// A group id; see `owner`.
     public var group: UInt32?
     /// Packets are preceded by flags and protocol (`!IFF_NO_PI`).
     public var packetInformation = false
@@ -90,9 +98,11 @@ public struct TunSettings: Hashable, Sendable {
     public var virtualHeader = false
     /// Outlives the descriptor that made it.
     public var persistent = false
+    /// Several descriptors share the device (`IFF_MULTI_QUEUE`).
     public var multiQueue = false
     /// Attributes without a field here, as they came.
     public var otherAttributes: [Attribute] = []
 
+    /// A plain TUN device that goes with its descriptor.
     public init() {}
 }

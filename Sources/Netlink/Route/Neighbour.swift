@@ -2,14 +2,22 @@ import IPNetwork
 
 /// How sure the kernel is of a neighbour (`NUD_*`).
 public struct NeighbourState: OptionSet, Hashable, Sendable {
+    /// As the kernel numbers them.
     public var rawValue: UInt16
+    /// Bits without a name here are kept.
     public init(rawValue: UInt16) { self.rawValue = rawValue }
 
+    /// Being asked for the first time.
     public static let incomplete = NeighbourState(rawValue: 0x01)
+    /// Confirmed lately.
     public static let reachable = NeighbourState(rawValue: 0x02)
+    /// Not confirmed lately, used all the same.
     public static let stale = NeighbourState(rawValue: 0x04)
+    /// Stale and in use: asked soon, unless something confirms it first.
     public static let delay = NeighbourState(rawValue: 0x08)
+    /// Being asked again.
     public static let probe = NeighbourState(rawValue: 0x10)
+    /// Gave no answer.
     public static let failed = NeighbourState(rawValue: 0x20)
     /// Needs no resolution.
     public static let noARP = NeighbourState(rawValue: 0x40)
@@ -19,9 +27,12 @@ public struct NeighbourState: OptionSet, Hashable, Sendable {
 
 /// `NTF_*`.
 public struct NeighbourFlags: OptionSet, Hashable, Sendable {
+    /// As the kernel numbers them.
     public var rawValue: UInt8
+    /// Bits without a name here are kept.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
+    /// In a request: look the neighbour up now.
     public static let use = NeighbourFlags(rawValue: 0x01)
     /// The interface's own table (a VXLAN's, a card's).
     public static let `self` = NeighbourFlags(rawValue: 0x02)
@@ -31,8 +42,11 @@ public struct NeighbourFlags: OptionSet, Hashable, Sendable {
     public static let proxy = NeighbourFlags(rawValue: 0x08)
     /// Learnt by a control plane, not by the data path.
     public static let externallyLearnt = NeighbourFlags(rawValue: 0x10)
+    /// Held by hardware.
     public static let offloaded = NeighbourFlags(rawValue: 0x20)
+    /// Stays with its bridge port when the MAC is seen on another.
     public static let sticky = NeighbourFlags(rawValue: 0x40)
+    /// IPv6: the neighbour is a router.
     public static let router = NeighbourFlags(rawValue: 0x80)
 }
 
@@ -40,16 +54,20 @@ public struct NeighbourFlags: OptionSet, Hashable, Sendable {
 public struct Neighbour: Hashable, Sendable {
     /// The index of the interface.
     public var interface: Int32
+    /// The neighbour's IP address.
     public var address: IPAddress
     /// `nil` when not known, or not of six bytes.
     public var linkLayer: MACAddress?
+    /// In a request, what the kernel takes it to be.
     public var state: NeighbourState
+    /// `NTF_*`.
     public var flags: NeighbourFlags
     /// Who made it; kept by the kernel since Linux 5.2.
     public var proto: RouteProtocol?
     /// Attributes without a field here, as they came; the counters of `NDA_CACHEINFO` and `NDA_PROBES` are left out.
     public var otherAttributes: [Attribute]
 
+    /// All fields as given; by default a permanent entry.
     public init(
         interface: Int32, address: IPAddress, linkLayer: MACAddress? = nil, state: NeighbourState = .permanent,
         flags: NeighbourFlags = [], proto: RouteProtocol? = nil, otherAttributes: [Attribute] = []

@@ -15,6 +15,7 @@ public struct NextHop: Hashable, Sendable {
     /// What the kernel says about the next hop; ignored in requests.
     public var state: State
 
+    /// All fields as given.
     public init(
         gateway: IPAddress? = nil, interface: Int32? = nil, onlink: Bool = false, weight: UInt16 = 1,
         encapsulation: Encapsulation? = nil, state: State = []
@@ -29,7 +30,9 @@ public struct NextHop: Hashable, Sendable {
 
     /// `RTNH_F_*` but for onlink.
     public struct State: OptionSet, Hashable, Sendable {
+        /// As the kernel numbers them.
         public var rawValue: UInt8
+        /// Bits without a name here are kept.
         public init(rawValue: UInt8) { self.rawValue = rawValue }
 
         /// Not usable.
@@ -53,6 +56,7 @@ public struct NextHop: Hashable, Sendable {
         /// The tunnel's own attributes, numbered as `type` says.
         public var attributes: [Attribute]
 
+        /// All fields as given; that they fit each other is not checked.
         public init(type: UInt16, attributes: [Attribute]) {
             self.type = type
             self.attributes = attributes

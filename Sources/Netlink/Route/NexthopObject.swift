@@ -8,16 +8,21 @@ public struct NexthopObject: Hashable, Sendable {
     public var family: AddressFamily?
     /// The index of the interface.
     public var interface: Int32?
+    /// `nil` when the destination is on the link, and for a group.
     public var gateway: IPAddress?
+    /// Take the gateway as reachable on the link though no address of the interface covers it.
     public var onlink: Bool
+    /// Who made it.
     public var proto: RouteProtocol
     /// Reported only.
     public var scope: RouteScope
+    /// Drops what is sent to it.
     public var blackhole: Bool
     /// For forwarding entries of a VXLAN, not for routes.
     public var forwardingDatabase: Bool
     /// The members of a group; empty for a single next hop.
     public var group: [Member]
+    /// How packets are encapsulated on this way.
     public var encapsulation: NextHop.Encapsulation?
     /// What the kernel says about it; ignored in requests.
     public var state: NextHop.State
@@ -48,10 +53,12 @@ public struct NexthopObject: Hashable, Sendable {
 
     /// One next hop of a group.
     public struct Member: Hashable, Sendable {
+        /// A nexthop object that is there already.
         public var id: UInt32
         /// The share, 1 to 256.
         public var weight: UInt16
 
+        /// An equal share unless told.
         public init(id: UInt32, weight: UInt16 = 1) {
             self.id = id
             self.weight = weight

@@ -29,9 +29,11 @@ public struct Route: Hashable, Sendable {
     public var source: IPPrefix?
     /// The routing table, 1 and up: 254 is main, 255 local.
     public var table: UInt32
+    /// Who made it.
     public var proto: RouteProtocol
     /// Always ``RouteScope/universe`` for IPv6.
     public var scope: RouteScope
+    /// What happens to packets.
     public var type: RouteType
     /// The type-of-service field that the route is limited to; 0 for all.
     public var tos: UInt8
@@ -40,7 +42,9 @@ public struct Route: Hashable, Sendable {
     public var metric: UInt32?
     /// The source address of packets that this host sends on the route.
     public var preferredSource: IPAddress?
+    /// Where packets go.
     public var path: RoutePath
+    /// MTU and the like; empty for most.
     public var metrics: RouteMetrics
     /// What the kernel says about the route (`RTM_F_*`); ignored in requests.
     public var flags: Flags
@@ -94,7 +98,9 @@ public struct Route: Hashable, Sendable {
 
     /// `RTM_F_*`.
     public struct Flags: OptionSet, Hashable, Sendable {
+        /// As the kernel numbers them.
         public var rawValue: UInt32
+        /// Bits without a name here are kept.
         public init(rawValue: UInt32) { self.rawValue = rawValue }
 
         /// An exception that the kernel learnt (a path MTU, a redirect), no route of the table.
@@ -131,13 +137,18 @@ extension Route: CustomStringConvertible {
 
 /// Which routes a dump gives; `nil` is any. The kernel does the filtering where it can (strict checking).
 public struct RouteFilter: Hashable, Sendable {
+    /// IPv4 or IPv6.
     public var family: AddressFamily?
+    /// 254 is main, 255 local.
     public var table: UInt32?
+    /// Who made the route.
     public var proto: RouteProtocol?
     /// The index of the interface of the route's next hop.
     public var interface: Int32?
+    /// What happens to packets.
     public var type: RouteType?
 
+    /// All fields as given; with none, all routes match.
     public init(
         family: AddressFamily? = nil, table: UInt32? = nil, proto: RouteProtocol? = nil, interface: Int32? = nil,
         type: RouteType? = nil
@@ -152,6 +163,7 @@ public struct RouteFilter: Hashable, Sendable {
     /// Every route of both families and all tables.
     public static let all = RouteFilter()
 
+    /// Whether the route passes the filter. For a multipath route one next hop on the interface is enough.
     public func matches(_ route: Route) -> Bool {
         if let family, route.destination.family != family { return false }
         if let table, route.table != table { return false }

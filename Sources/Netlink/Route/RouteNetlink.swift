@@ -24,9 +24,13 @@ public protocol RouteNetlink: Sendable {
 }
 
 extension RouteNetlink {
+    /// Of all interfaces.
     public func addresses() throws(NetlinkError) -> [Address] { try addresses(interface: nil) }
+    /// Of both families and all tables.
     public func routes() throws(NetlinkError) -> [Route] { try routes(.all) }
+    /// Of all interfaces.
     public func neighbours() throws(NetlinkError) -> [Neighbour] { try neighbours(interface: nil) }
+    /// Of all VXLANs and bridge ports.
     public func forwardingEntries() throws(NetlinkError) -> [ForwardingEntry] { try forwardingEntries(interface: nil) }
 }
 
@@ -34,6 +38,7 @@ extension RouteNetlink {
 public struct RequestFailure: Error, Hashable, Sendable {
     /// The place in the batch, from 0.
     public var position: Int
+    /// As it was given.
     public var request: RouteRequest
     /// The error number, as in errno(3).
     public var code: CInt
@@ -44,6 +49,7 @@ public struct RequestFailure: Error, Hashable, Sendable {
     /// The netlink sequence number.
     public var sequence: UInt32
 
+    /// All fields as given.
     public init(
         position: Int, request: RouteRequest, code: CInt, message: String? = nil, offset: Int? = nil,
         sequence: UInt32 = 0

@@ -2,7 +2,9 @@
 ///
 /// The kernel keeps the number and otherwise ignores it; from 5 up it is for user space to agree on.
 public struct RouteProtocol: RawRepresentable, Hashable, Sendable {
+    /// As the kernel numbers them.
     public var rawValue: UInt8
+    /// Any number will do.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Not said; in a request to delete, any.

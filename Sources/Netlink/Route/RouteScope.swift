@@ -1,6 +1,8 @@
 /// How far away the destination of a route, or the validity of an address, reaches (`RT_SCOPE_*`).
 public struct RouteScope: RawRepresentable, Hashable, Sendable {
+    /// As the kernel numbers them; the nearer the higher.
     public var rawValue: UInt8
+    /// Numbers without a name here are kept.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Beyond a gateway; an address that is valid everywhere.

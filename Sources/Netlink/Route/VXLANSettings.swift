@@ -53,6 +53,7 @@ public struct VXLANSettings: Hashable, Sendable {
     /// Attributes without a field here, as they came.
     public var otherAttributes: [Attribute]
 
+    /// All fields as given; the kernel checks them.
     public init(
         vni: UInt32, port: UInt16, local: IPAddress? = nil, group: IPAddress? = nil, lower: Int32? = nil,
         learning: Bool = true, gbp: Bool = false, ttl: UInt8? = nil, tos: UInt8? = nil, udpChecksum: Bool? = nil,

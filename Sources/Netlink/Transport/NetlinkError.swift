@@ -29,6 +29,7 @@ public struct KernelRefusal: Error, Hashable, Sendable {
     /// What was asked for.
     public var subject: String
 
+    /// All fields as given.
     public init(code: CInt, message: String? = nil, offset: Int? = nil, subject: String) {
         self.code = code
         self.message = message
@@ -49,12 +50,15 @@ public struct MalformedMessage: Error, Hashable, Sendable {
         case badValue(String)
     }
 
+    /// What does not add up, and where.
     public var reason: Reason
 
+    /// The reason as given.
     public init(_ reason: Reason) { self.reason = reason }
 }
 
 extension MalformedMessage: CustomStringConvertible {
+    /// On one line, for the log.
     public var description: String {
         switch reason {
         case .truncated(let offset, let needed, let available):
@@ -100,6 +104,7 @@ extension KernelRefusal: CustomStringConvertible {
 }
 
 extension NetlinkError: CustomStringConvertible {
+    /// On one line, for the log.
     public var description: String {
         switch self {
         case .system(let error): "netlink: \(error)"

@@ -18,6 +18,7 @@ public final class NetlinkRouteSocket: RouteNetlink {
         socket = Mutex(opened)
     }
 
+    /// All interfaces of the namespace, in one dump.
     public func links() throws(NetlinkError) -> [Link] {
         try dump(RTM_GETLINK, subject: "dump links") { writer in
             writer.append(ifinfomsg())
@@ -26,6 +27,7 @@ public final class NetlinkRouteSocket: RouteNetlink {
         }
     }
 
+    /// Of both families; the interface is matched here, since older kernels ignore it.
     public func addresses(interface: Int32?) throws(NetlinkError) -> [Address] {
         try dump(RTM_GETADDR, subject: "dump addresses") { writer in
             var header = ifaddrmsg()
@@ -37,6 +39,7 @@ public final class NetlinkRouteSocket: RouteNetlink {
         }
     }
 
+    /// A dump for each family asked for. Empty when the filter's interface does not exist.
     public func routes(_ filter: RouteFilter) throws(NetlinkError) -> [Route] {
         var routes: [Route] = []
         for family in AddressFamily.allCases where filter.family == nil || filter.family == family {
@@ -72,6 +75,7 @@ public final class NetlinkRouteSocket: RouteNetlink {
         }
     }
 
+    /// Of both families.
     public func rules() throws(NetlinkError) -> [Rule] {
         try dump(RTM_GETRULE, subject: "dump rules") { writer in
             writer.append(fib_rule_hdr())
@@ -80,6 +84,7 @@ public final class NetlinkRouteSocket: RouteNetlink {
         }
     }
 
+    /// Of both families; the interface is matched here too, since older kernels ignore it.
     public func neighbours(interface: Int32?) throws(NetlinkError) -> [Neighbour] {
         try dump(RTM_GETNEIGH, subject: "dump neighbours") { writer in
             writer.append(ndmsg())
@@ -90,6 +95,7 @@ public final class NetlinkRouteSocket: RouteNetlink {
         }
     }
 
+    /// Bridges' and VXLANs' entries; the interface is matched here too.
     public func forwardingEntries(interface: Int32?) throws(NetlinkError) -> [ForwardingEntry] {
         try dump(RTM_GETNEIGH, subject: "dump forwarding entries") { writer in
             var header = ndmsg()
@@ -102,6 +108,7 @@ public final class NetlinkRouteSocket: RouteNetlink {
         }
     }
 
+    /// Empty on kernels older than Linux 5.3, which have none.
     public func nexthops() throws(NetlinkError) -> [NexthopObject] {
         do throws(NetlinkError) {
             return try dump(RTM_GETNEXTHOP, subject: "dump nexthops") { writer in
@@ -114,6 +121,7 @@ public final class NetlinkRouteSocket: RouteNetlink {
         }
     }
 
+    /// One exchange for the whole batch: a refused request does not stop those behind it.
     public func execute(_ requests: [RouteRequest]) throws(NetlinkError) -> [RequestFailure] {
         var failures: [RequestFailure] = []
         try socket.withLock { socket throws(NetlinkError) in

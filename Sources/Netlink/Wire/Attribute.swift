@@ -5,6 +5,7 @@ public struct Attribute: Hashable, Sendable {
     /// The value without header and padding.
     public var value: [UInt8]
 
+    /// The value without header and padding, which are added when it is written.
     public init(type: UInt16, value: [UInt8]) {
         self.type = type
         self.value = value

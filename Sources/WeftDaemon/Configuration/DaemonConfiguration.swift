@@ -3,6 +3,7 @@ import LinuxSystem
 
 /// Everything that the command line and the environment say, checked.
 public struct DaemonConfiguration: Hashable, Sendable {
+    /// What the process is started for.
     public enum Mode: Hashable, Sendable {
         case run
         /// Check everything, change nothing, say what would happen.
@@ -11,31 +12,44 @@ public struct DaemonConfiguration: Hashable, Sendable {
         case version
     }
 
+    /// To run, unless a flag says otherwise.
     public var mode = Mode.run
 
+    /// URLs, tried in order; etcd's old port first, as flannel has it.
     public var etcdEndpoints = ["http://127.0.0.1:4001", "http://127.0.0.1:2379"]
+    /// Begins with a slash and does not end with one.
     public var etcdPrefix = "/coreos.com/network"
+    /// A path; goes with `etcdCertificateFile`.
     public var etcdKeyFile: String?
+    /// A path; goes with `etcdKeyFile`.
     public var etcdCertificateFile: String?
+    /// A path; `nil` for the system's authorities.
     public var etcdCAFile: String?
+    /// `nil` when etcd asks for no user.
     public var etcdUsername: String?
+    /// Goes with `etcdUsername`; never to be logged.
     public var etcdPassword: String?
 
     /// Names or addresses of the external interface, tried in order.
     public var interfaces: [String] = []
     /// Expressions that the external interface's name or address matches, tried in order after `interfaces`.
     public var interfaceExpressions: [String] = []
+    /// Where other hosts reach this one; `nil` takes the external interface's address.
     public var publicIP: IPv4Address?
 
+    /// An absolute path.
     public var subnetFile = "/run/flannel/subnet.env"
     /// Minutes before its end that a lease is renewed, 1 to 1439.
     public var renewMargin = 60
 
+    /// Masquerade what leaves the overlay.
     public var masquerade = false
+    /// Let the firewall forward from and to the overlay.
     public var forwardRules = true
     /// Seconds between two checks of the firewall rules; 0 checks on a change only.
     public var firewallResync = 5
 
+    /// Where the health server listens, when there is one.
     public var healthAddress = IPAddress.v4(.any)
     /// 0: no health server.
     public var healthPort = 0
@@ -43,6 +57,7 @@ public struct DaemonConfiguration: Hashable, Sendable {
     /// glog's level: 0 events, 1 and more details.
     public var verbosity = 0
 
+    /// flannel's defaults.
     public init() {}
 }
 
@@ -50,5 +65,6 @@ public struct DaemonConfiguration: Hashable, Sendable {
 public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvertible {
     /// One line: the flag or variable, the value, what is allowed.
     public let description: String
+    /// The line as given.
     public init(_ description: String) { self.description = description }
 }

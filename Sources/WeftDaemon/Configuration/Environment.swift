@@ -2,6 +2,7 @@ import Glibc
 
 /// The process's environment variables.
 public enum Environment {
+    /// Read afresh at each use.
     public static var current: [String: String] {
         var variables: [String: String] = [:]
         var entry = environ

@@ -9,8 +9,11 @@ public struct ServiceNotifier: Sendable {
     /// - Parameter address: NOTIFY_SOCKET's value; `nil` when no service manager listens.
     public init(address: String?) { self.address = address }
 
+    /// The start is over (`READY=1`). `systemctl status` shows `status`.
     public func ready(status: String) { send("READY=1\nSTATUS=\(status)") }
+    /// One line, which `systemctl status` shows.
     public func status(_ text: String) { send("STATUS=\(text)") }
+    /// The process is about to end (`STOPPING=1`).
     public func stopping() { send("STOPPING=1") }
 
     private func send(_ message: String) {

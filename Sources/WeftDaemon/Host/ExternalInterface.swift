@@ -5,17 +5,23 @@ import Netlink
 
 /// What the kernel says of the host's interfaces, as far as choosing one needs it.
 public struct HostInventory: Sendable {
+    /// All interfaces of the host.
     public var links: [Link]
+    /// Of both families.
     public var addresses: [Address]
     /// The main table's default routes; not read where they are not asked for.
     public var defaultRoutes: [Route]
 
+    /// All fields as given.
     public init(links: [Link], addresses: [Address], defaultRoutes: [Route]) {
         self.links = links
         self.addresses = addresses
         self.defaultRoutes = defaultRoutes
     }
 
+    /// Reads a table after the other; `withRoutes` says whether the default routes are needed.
+    ///
+    /// - Throws: ``NetlinkError`` when a table cannot be read.
     public init(reading kernel: any RouteNetlink, withRoutes: Bool = true) throws(NetlinkError) {
         links = try kernel.links()
         addresses = try kernel.addresses()
@@ -26,6 +32,7 @@ public struct HostInventory: Sendable {
 
 /// The interface that reaches the other hosts, chosen as flannel chooses it.
 public struct ExternalInterface: Hashable, Sendable {
+    /// What a backend needs to know of it.
     public var facts: HostFacts
     /// Why it was this one, in words for the log.
     public var reason: String
@@ -33,7 +40,9 @@ public struct ExternalInterface: Hashable, Sendable {
 
 /// No interface can be used.
 public struct InterfaceError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What was looked for and what there is, on one line.
     public let description: String
+    /// The text is shown as it is.
     public init(_ description: String) { self.description = description }
 }
 

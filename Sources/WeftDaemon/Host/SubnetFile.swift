@@ -5,8 +5,10 @@ import LinuxSystem
 
 /// flannel's subnet.env: what container engines read.
 public struct SubnetFile: Hashable, Sendable {
+    /// Absolute.
     public let path: String
 
+    /// Touches no file.
     public init(path: String) { self.path = path }
 
     /// The file's text, in flannel's order (`WriteSubnetFile`). FLANNEL_SUBNET is the subnet's first usable address, which

@@ -6,22 +6,27 @@ import Synchronization
 ///
 /// Under journald the line begins with the priority (`<6>`, sd-daemon(3)) and has no time, which the journal has itself.
 public struct StandardErrorLog: LogHandler {
+    /// Fields of every line; an event's own win.
     public var metadata: Logger.Metadata = [:]
+    /// The least level that is written.
     public var logLevel: Logger.Level
     private let label: String
     private let isJournal: Bool
 
+    /// - Parameter isJournal: whether journald reads the lines.
     public init(label: String, level: Logger.Level, isJournal: Bool) {
         self.label = label
         self.logLevel = level
         self.isJournal = isJournal
     }
 
+    /// A field of every line; `nil` takes it out.
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
+    /// Writes the event's line; fields are sorted by name.
     public func log(event: LogEvent) {
         var line = isJournal ? "<\(Self.priority(event.level))>" : "\(Self.timestamp()) \(Self.word(event.level)) "
         Self.append(event.message.description, to: &line)
