@@ -25,6 +25,34 @@ extension EndToEnd {
             }
         }
 
+        /// What a daemon that serves 1,000 peers weighs is told, and of the Swift libraries full Foundation is not among
+        /// those it loads.
+        @Test func footprintWithThousandPeers() async throws {
+            let config =
+                #"{"Network":"10.0.0.0/8","SubnetMin":"10.200.0.0","SubnetMax":"10.250.0.0","SubnetLen":24,"Backend":{"Type":"vxlan"}}"#
+            try await TestLab.with(hosts: 1, config: config) { lab in
+                let peers = try (0..<1_000).map { number in
+                    ExpectedLease(
+                        subnet: try #require(IPv4Prefix("10.\(1 + number / 250).\(number % 250).0/24")),
+                        publicIP: "172.30.\(4 + number / 250).\(1 + number % 250)",
+                        mac: "\(MACAddress(rawValue: 0xee00_0000_0000 + UInt64(number)))")
+                }
+                try lab.client.perform(peers.map { .put(key: lab.key($0.name), value: $0.value) })
+                try await lab.startAll()
+                let process = try #require(lab.hosts[0].process)
+                // `ip netns exec` becomes the daemon, so the process is the daemon's own.
+                let memory = try String(contentsOfFile: "/proc/\(process.pid)/smaps_rollup", encoding: .utf8)
+                func mebibytes(_ field: String) -> Double {
+                    let line = memory.split(separator: "\n").first { $0.hasPrefix("\(field):") }
+                    return Double(line?.split(separator: " ").dropFirst().first ?? "") ?? .nan
+                }
+                let rounded = { (field: String) in (mebibytes(field) / 102.4).rounded() / 10 }
+                report("1,000 peers: resident \(rounded("Rss")) MiB, anonymous \(rounded("Anonymous")) MiB")
+                let maps = try String(contentsOfFile: "/proc/\(process.pid)/maps", encoding: .utf8)
+                #expect(!maps.contains("libFoundation.so"))
+            }
+        }
+
         /// Two that want one of two subnets at the same moment never hold the same.
         @Test func twoStartedTogetherNeverShareASubnet() async throws {
             let rounds = ProcessInfo.processInfo.environment["WEFT_RACE_ROUNDS"].flatMap(Int.init) ?? 20

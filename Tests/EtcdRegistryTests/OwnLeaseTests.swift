@@ -28,16 +28,18 @@ private func watching(_ store: MemoryStore) async throws {
         let host = RunningRegistry(store, publicIP: ours)
         let own = try await host.acquired()
         try await watching(store)
+        // The host's own subnet is drawn at random.
+        let free = (1...4).map { "10.5.\($0).0-24" }.filter { $0 != own.key.description }
         store.state.withLock { $0.writesFail = StoreError(kind, cause: "memory: no writes") }
         store.remove(own.key.description)
-        store.put("10.5.8.0-24", value("172.30.0.8"))
+        store.put(free[0], value("172.30.0.8"))
         try await host.until("a peer that came with it arrives") { $0.peers.count == 1 }
         store.setUnavailable(true)
-        store.put("10.5.9.0-24", value("172.30.0.9"))
+        store.put(free[1], value("172.30.0.9"))
         store.setUnavailable(false)
         try await host.until("a peer of the next list arrives") { $0.peers.count == 2 && $0.condition == .connected }
         let sessions = store.state.withLock { $0.sessions }
-        store.put("10.5.10.0-24", value("172.30.0.10"))
+        store.put(free[2], value("172.30.0.10"))
         try await host.until("and the one after it") { $0.peers.count == 3 }
         #expect(store.state.withLock { $0.sessions } == sessions, "the session goes on")
         #expect(host.now.own == own)
@@ -113,7 +115,7 @@ private func watching(_ store: MemoryStore) async throws {
 
     @Test func equalWritesAgainAndAgainAreSaid() async throws {
         let store = store()
-        let host = RunningRegistry(store, publicIP: ours)
+        let host = RunningRegistry(store, publicIP: ours, previous: SubnetKey("10.5.200.0-24"))
         let own = try await host.acquired()
         try await watching(store)
         for _ in 0..<2 { store.put(own.key.description, value("172.30.0.1")) }

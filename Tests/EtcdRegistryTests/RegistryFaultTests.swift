@@ -154,7 +154,7 @@ private func store(config: String? = networkConfig, endpoints: [String] = ["memo
         let store = store()
         store.put("10.5.8.0-24", value("172.30.0.8"))
         store.put("10.5.9.0-24", value("172.30.0.9"))
-        let host = RunningRegistry(store, publicIP: ours)
+        let host = RunningRegistry(store, publicIP: ours, previous: SubnetKey("10.5.200.0-24"))
         try await host.acquired()
         try await eventually("it watches") { store.state.withLock { $0.watches.count } == 1 }
         let seen = host.now.updates.count
@@ -175,7 +175,7 @@ private func store(config: String? = networkConfig, endpoints: [String] = ["memo
     @Test func duplicateEventsChangeNothing() async throws {
         let store = store()
         store.state.withLock { $0.duplicatesEvents = true }
-        let host = RunningRegistry(store, publicIP: ours)
+        let host = RunningRegistry(store, publicIP: ours, previous: SubnetKey("10.5.200.0-24"))
         try await host.acquired()
         try await eventually("it watches") { store.state.withLock { $0.watches.count } == 1 }
         store.put("10.5.8.0-24", value("172.30.0.8"))
@@ -188,7 +188,7 @@ private func store(config: String? = networkConfig, endpoints: [String] = ["memo
 
     @Test func outageIsReportedOnceAndHealed() async throws {
         let store = store(endpoints: ["a", "b"])
-        let host = RunningRegistry(store, publicIP: ours)
+        let host = RunningRegistry(store, publicIP: ours, previous: SubnetKey("10.5.200.0-24"))
         let own = try await host.acquired()
         store.setUnavailable(true)
         try await host.until("it is reported") { $0.condition != .connected }

@@ -311,6 +311,24 @@ struct Bench {
         #expect(status.isSettled && status.peerFailures.isEmpty)
     }
 
+    @Test func aKernelWithoutVXLANIsNamedWithTheRemedy() async throws {
+        let bench = try Bench()
+        bench.kernel.plan = FaultPlan([
+            .init(
+                .requestMatching { if case .createLink = $0 { true } else { false } }, code: EOPNOTSUPP, isLasting: true
+            )
+        ])
+        await bench.reconciler.setDesired(Bench.desired(peers: 1..<3), policy: Bench.policy)
+        await bench.reconciler.reconcile()
+        let status = await bench.reconciler.status
+        #expect(!status.isApplied)
+        #expect(status.hostFailures.count == 1)
+        #expect(status.hostFailures.first?.contains("modprobe vxlan") == true)
+        bench.kernel.plan = .none
+        try await bench.settle()
+        #expect(try bench.observed() == Bench.desired(peers: 1..<3))
+    }
+
     /// The kernel drops the routes through an interface with its address and says nothing of them.
     @Test func anAddressChangeOfTheUplinkIsNoticed() async throws {
         let bench = try Bench()
