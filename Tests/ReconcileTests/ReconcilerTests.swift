@@ -2,92 +2,11 @@ import Glibc
 import IPNetwork
 import KernelState
 import LinuxSystem
-import Logging
 import Netlink
 import NetlinkTesting
-import Synchronization
 import Testing
 
 @testable import Reconcile
-
-/// Interface settings in memory.
-final class FakeSettings: InterfaceSettings {
-    let refusing = Mutex<Set<InterfaceName>>([])
-
-    func refuseRouterAdvertisements(_ interface: InterfaceName) throws(SystemCallError) {
-        refusing.withLock { _ = $0.insert(interface) }
-    }
-}
-
-/// A fake kernel with an uplink, and a reconciler over it.
-struct Bench {
-    static let overlay = InterfaceName("flannel.1")!
-    static let uplinkName = InterfaceName("eth0")!
-    static let policy = OwnershipPolicy(interfaces: [overlay], networks: [IPPrefix("10.5.0.0/16")!])
-
-    let kernel = FakeKernel()
-    let uplink: Int32
-    let reconciler: Reconciler
-
-    init() throws {
-        uplink = try #require(
-            kernel.makeLink(NewLink(name: Self.uplinkName, kind: .veth(peer: nil), mtu: 1500, isUp: true)))
-        kernel.change(.addAddress(Address(interface: uplink, address: IPAddress("172.30.0.11")!, prefixLength: 24)))
-        reconciler = Reconciler(
-            kernel: kernel, settings: FakeSettings(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-    }
-
-    static func desired(peers: Range<Int>, mtu: UInt32 = 1450, port: UInt16 = 8472) -> DesiredState {
-        var state = DesiredState()
-        state.links[overlay] = LinkSpec(
-            name: overlay,
-            kind: .vxlan(VXLANSpec(vni: 1, port: port, local: IPAddress("172.30.0.11")!, lower: uplinkName)), mtu: mtu,
-            mac: MACAddress("ee:04:0a:05:13:00")!)
-        state.addresses.insert(
-            AddressKey(interface: overlay, address: IPAddress("10.5.19.0")!, prefixLength: 32))
-        for number in peers { state.merge(peer(number)) }
-        return state
-    }
-
-    static func peer(_ number: Int, host: Int? = nil) -> DesiredState {
-        var state = DesiredState()
-        let gateway = IPAddress.v4(IPv4Address(rawValue: 0x0a05_0000 + UInt32(number) << 8))
-        let mac = MACAddress(rawValue: 0x0200_0000_0000 + UInt64(host ?? number))
-        let remote = IPAddress.v4(IPv4Address(rawValue: 0xac1e_0000 + UInt32(host ?? number)))
-        state.routes[RouteKey(destination: IPPrefix(gateway, length: 24)!)] = RouteSpec(
-            interface: overlay, gateway: gateway, onlink: true)
-        state.neighbours[NeighbourKey(interface: overlay, address: gateway)] = mac
-        state.fdb[FDBKey(interface: overlay, mac: mac)] = remote
-        return state
-    }
-
-    /// What the kernel holds of ours, read without the reconciler.
-    func observed() throws -> DesiredState {
-        var state = TrackedState()
-        let reader = KernelReader(kernel: kernel, policy: Self.policy)
-        try reader.readObjects(into: &state, try reader.readLinks(into: &state))
-        var result = DesiredState()
-        for case (let name, .known(let spec, isUp: true)) in state.links.observedState { result.links[name] = spec }
-        result.addresses = Set(state.addresses.observedState.keys)
-        result.routes = state.routes.observedState.filter(\.value.isMarked).mapValues(\.spec)
-        #expect(result.routes.count == state.routes.observedState.count, "every route carries the protocol number")
-        result.neighbours = state.neighbours.observedState
-        result.fdb = state.fdb.observedState
-        return result
-    }
-
-    /// Runs passes until all is settled, as the daemon's loop would.
-    func settle(_ limit: Int = 12) async throws {
-        for _ in 0..<limit {
-            await reconciler.reconcile()
-            if await reconciler.status.isSettled { return }
-            await reconciler.audit()
-            try await Task.sleep(for: .milliseconds(1))
-        }
-    }
-
-    var overlayIndex: Int32? { get throws { try kernel.links().first { $0.name == Self.overlay }?.index } }
-}
 
 @Suite struct ReconcilerTests {
     /// What somebody does to a settled kernel.
