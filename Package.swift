@@ -8,6 +8,7 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let grpcCore = Target.Dependency.product(name: "GRPCCore", package: "grpc-swift-2")
 let grpcProtobuf = Target.Dependency.product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
@@ -37,6 +38,7 @@ let package = Package(
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
@@ -65,7 +67,8 @@ let package = Package(
         .target(
             name: "EtcdRegistry",
             dependencies: [
-                "LinuxSystem", "IPNetwork", "Leases", "EtcdAPI", grpcCore, grpcTransport, nioCore, nioPosix, logging,
+                "LinuxSystem", "IPNetwork", "Leases", "EtcdAPI", asyncHTTPClient, grpcCore, grpcTransport, nioCore, nioPosix,
+                logging,
             ],
             swiftSettings: strict),
         .target(name: "Operations", swiftSettings: strict),
