@@ -18,6 +18,7 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let swiftProtobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 
@@ -34,6 +35,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
@@ -67,8 +69,8 @@ let package = Package(
         .target(
             name: "EtcdRegistry",
             dependencies: [
-                "LinuxSystem", "IPNetwork", "Leases", "EtcdAPI", asyncHTTPClient, grpcCore, grpcTransport, nioCore, nioPosix,
-                logging,
+                "LinuxSystem", "IPNetwork", "Leases", "EtcdAPI", asyncHTTPClient, grpcCore, grpcTransport, nioCore,
+                nioHTTP1, nioPosix, nioSSL, logging,
             ],
             swiftSettings: strict),
         .target(name: "Operations", swiftSettings: strict),

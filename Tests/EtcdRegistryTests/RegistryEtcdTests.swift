@@ -20,6 +20,17 @@ func v3Store(_ urls: [String], prefix: String, ttl: Duration = .seconds(86400)) 
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
 }
 
+func v2Store(_ server: EtcdServer, prefix: String, ttl: Duration = .seconds(86400)) throws -> V2SubnetStore {
+    try v2Store([server.clientURL], prefix: prefix, ttl: ttl)
+}
+
+func v2Store(_ urls: [String], prefix: String, ttl: Duration = .seconds(86400)) throws -> V2SubnetStore {
+    V2SubnetStore(
+        configuration: try EtcdConfiguration(
+            endpoints: urls, prefix: prefix, leaseTimeToLive: ttl, renewMargin: ttl / 2),
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+}
+
 extension EtcdTests {
     @Suite(.timeLimit(.minutes(5))) struct RegistryEtcdTests {
         @Test func acquiresAndFollows() async throws {

@@ -93,7 +93,7 @@ extension StoreError {
         error.cause.map(innermostText) ?? error.message
     }
 
-    private static func remedy(_ reason: String, _ endpoint: EtcdEndpoint) -> String? {
+    static func remedy(_ reason: String, _ endpoint: EtcdEndpoint) -> String? {
         let text = reason.lowercased()
         if text.contains("refused") { return "is etcd running, and is \(endpoint) one of its client URLs?" }
         if text.contains("resolve") { return "check the host name and DNS" }
@@ -110,26 +110,6 @@ extension StoreError {
             return endpoint.usesTLS
                 ? "is it etcd 3.0 or later? An etcd that speaks only the v2 API closes such connections"
                 : "is it served with TLS (then use https://), or an etcd that speaks only the v2 API?"
-        }
-        return nil
-    }
-}
-
-extension RequestSubject {
-    fileprivate var text: String { key.isEmpty ? action : "\(action) (\(key))" }
-    /// What a role needs: all that is under the network's prefix.
-    fileprivate var prefix: String {
-        key.firstRange(ofComponent: "subnets").map { String(key[..<$0]) } ?? key
-    }
-}
-
-extension String {
-    /// Where `/COMPONENT` starts plus the slash.
-    fileprivate func firstRange(ofComponent component: String) -> Index? {
-        var index = startIndex
-        while let slash = self[index...].firstIndex(of: "/") {
-            index = self.index(after: slash)
-            if self[index...].hasPrefix(component + "/") { return index }
         }
         return nil
     }

@@ -88,20 +88,6 @@ final class V3Session: SubnetSession {
     }
 }
 
-/// What a request is about.
-struct RequestSubject {
-    let action: String
-    let key: String
-    /// Whether the permission to write is needed.
-    let writes: Bool
-
-    init(_ action: String, key: String, writes: Bool = false) {
-        self.action = action
-        self.key = key
-        self.writes = writes
-    }
-}
-
 /// The keys of one network.
 struct V3Keys: Sendable {
     let config: String

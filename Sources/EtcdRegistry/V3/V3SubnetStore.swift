@@ -3,7 +3,6 @@ import GRPCNIOTransportHTTP2Posix
 import IPNetwork
 import Leases
 import Logging
-import NIOPosix
 import Synchronization
 
 /// etcd over its v3 API.
@@ -28,10 +27,6 @@ public final class V3SubnetStore: SubnetStore {
 
     /// Said once, and not with each session.
     let saidThatUserIsIgnored = Mutex(false)
-
-    /// One thread is plenty for one connection, and each costs resident memory. Never shut down: it belongs to the
-    /// process, as a stopped group could not serve a store that is made later.
-    private static let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     /// Nothing is connected before the first session.
     public init(configuration: EtcdConfiguration, logger: Logger) {
@@ -82,7 +77,7 @@ public final class V3SubnetStore: SubnetStore {
                 // The connection is made anew from outside, at the next endpoint.
                 $0.backoff = .init(initial: .seconds(1), max: .seconds(5), multiplier: 1.6, jitter: 0.2)
             },
-            eventLoopGroup: Self.eventLoops)
+            eventLoopGroup: EventLoops.shared)
     }
 }
 

@@ -70,6 +70,12 @@ final class EtcdServer: Sendable {
     func control(_ arguments: String...) throws -> String {
         try run(["/usr/bin/etcdctl", "--endpoints", clientURL] + arguments, environment: ["ETCDCTL_API": "3"])
     }
+
+    /// The same over the v2 API.
+    @discardableResult
+    func control2(_ arguments: String...) throws -> String {
+        try run(["/usr/bin/etcdctl", "--endpoints", clientURL] + arguments, environment: ["ETCDCTL_API": "2"])
+    }
 }
 
 /// One etcd for all tests that leave it running; each test has a prefix of its own in it.
@@ -80,7 +86,7 @@ actor SharedEtcd {
     func server() async throws -> EtcdServer {
         if let starting { return try await starting.value }
         let task = Task {
-            let server = try EtcdServer(options: ["--max-txn-ops", "10000"])
+            let server = try EtcdServer(options: ["--max-txn-ops", "10000", "--enable-v2"])
             try await server.start()
             return server
         }

@@ -1,0 +1,96 @@
+import AsyncHTTPClient
+import Leases
+import Logging
+import NIOCore
+import NIOSSL
+import Synchronization
+
+/// etcd over its v2 API, which etcd 3.4 and 3.5 have with `--enable-v2` and older ones always.
+public final class V2SubnetStore: SubnetStore {
+    /// The configured URLs, in order.
+    public let endpoints: [String]
+    /// `<prefix>/config`.
+    public var configKey: String { "\(configuration.prefix)/config" }
+    /// An `etcdctl set` with an example config for VXLAN.
+    public var configCommand: String {
+        "ETCDCTL_API=2 etcdctl set \(configKey) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'"
+    }
+
+    /// As configured; etcd counts in whole seconds.
+    public var leaseTimeToLive: Duration { configuration.leaseTimeToLive }
+
+    let configuration: EtcdConfiguration
+    let logger: Logger
+    let timing: V2Timing
+    /// Outlives a session, as the leases do.
+    let ages = V2LeaseAges()
+
+    /// Nothing is connected before the first session.
+    public convenience init(configuration: EtcdConfiguration, logger: Logger) {
+        self.init(configuration: configuration, logger: logger, timing: V2Timing())
+    }
+
+    init(configuration: EtcdConfiguration, logger: Logger, timing: V2Timing) {
+        self.configuration = configuration
+        self.logger = logger
+        self.timing = timing
+        endpoints = configuration.endpoints.map(\.description)
+    }
+
+    /// Sets up TLS; connections are made as requests need them, three at most while leases are followed.
+    ///
+    /// - Throws: ``StoreError`` when TLS can't be set up, and what `body` throws.
+    public func withSession(
+        endpoint index: Int, _ body: @Sendable (any SubnetSession) async throws -> Void
+    ) async throws {
+        let endpoint = configuration.endpoints[index]
+        let client = try makeClient(endpoint)
+        // A client of the session's own leaves no connection behind, and reads renewed certificates. Nobody waits for its
+        // end: a connection attempt in a black hole has its own timeout.
+        defer { Task { try? await client.shutdown() } }
+        try await body(V2Session(store: self, endpoint: endpoint, client: client))
+    }
+
+    private func makeClient(_ endpoint: EtcdEndpoint) throws(StoreError) -> HTTPClient {
+        var settings = HTTPClient.Configuration()
+        if endpoint.usesTLS {
+            do {
+                settings.tlsConfiguration = try configuration.tls.nio()
+            } catch {
+                throw StoreError(
+                    .unavailable, cause: "\(endpoint): TLS can't be set up: \(error)",
+                    remedy: "check that etcd-cafile, etcd-certfile and etcd-keyfile hold PEM and belong together")
+            }
+        }
+        settings.redirectConfiguration = .disallow
+        settings.timeout = HTTPClient.Configuration.Timeout(
+            connect: TimeAmount(configuration.requestTimeout), read: nil)
+        // The registry has its own back-off, and the next endpoint.
+        settings.connectionPool.retryConnectionEstablishment = false
+        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
+        settings.httpVersion = .http1Only
+        return HTTPClient(eventLoopGroup: EventLoops.shared, configuration: settings)
+    }
+}
+
+/// How often what is looked at.
+struct V2Timing: Sendable {
+    /// From one look at the member that is followed to the next.
+    var probeInterval = Duration.seconds(6)
+    /// How long a request waits for a change. Less than the minute after which proxies and firewalls cut quiet
+    /// connections, and short enough that etcd's history goes back to its beginning.
+    var longestPoll = Duration.seconds(45)
+}
+
+extension EtcdTLS {
+    /// - Throws: What NIOSSL says of a file that is not PEM.
+    fileprivate func nio() throws -> TLSConfiguration {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        if let caFile { tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(caFile)) }
+        if let certificateFile {
+            tls.certificateChain = try NIOSSLCertificate.fromPEMFile(certificateFile).map { .certificate($0) }
+        }
+        if let keyFile { tls.privateKey = .privateKey(try NIOSSLPrivateKey(file: keyFile, format: .pem)) }
+        return tls
+    }
+}
