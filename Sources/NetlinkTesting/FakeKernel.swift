@@ -133,6 +133,20 @@ public final class FakeKernel: RouteNetlink {
         }
     }
 
+    /// By the longest prefix in the local table, then in main; policy rules are not looked at.
+    public func route(to address: IPAddress) throws(NetlinkError) -> Route? {
+        try dump(.routes) { state in
+            let fitting = state.routes.values.joined().filter {
+                $0.destination.contains(address) && [Route.localTable, Route.mainTable].contains($0.table)
+            }
+            let best = fitting.max { left, right in
+                (left.table, left.destination.length, right.metric ?? 0)
+                    < (right.table, right.destination.length, left.metric ?? 0)
+            }
+            return best.map { [state.resolved($0)] } ?? []
+        }.first
+    }
+
     /// In the order they are looked at.
     public func rules() throws(NetlinkError) -> [Rule] { try dump(.rules) { $0.rules } }
 

@@ -37,7 +37,10 @@ public struct Daemon: Sendable {
         // The monitor comes before the first reading, so that no change falls between the two.
         let kernel = try NetlinkRouteSocket()
         let monitor = try NetlinkMonitor(ignoring: kernel)
-        let watcher = HostWatcher(configuration: configuration, kernel: kernel, health: health, logger: logger)
+        let watcher = HostWatcher(
+            configuration: configuration,
+            families: SubnetFile(path: configuration.subnetFile).previousSubnet().map(WantedFamilies.init),
+            kernel: kernel, health: health, logger: logger)
         let etcd = try configuration.etcd()
         let registry = EtcdLeaseRegistry(
             store: V3SubnetStore(configuration: etcd, logger: logger), renewMargin: etcd.renewMargin, logger: logger)
@@ -86,7 +89,8 @@ public struct Daemon: Sendable {
     ) async throws {
         let mailbox = UpdateMailbox()
         let follower = RegistryFollower(
-            registry: registry, subnetFile: SubnetFile(path: configuration.subnetFile), host: host)
+            registry: registry, subnetFile: SubnetFile(path: configuration.subnetFile), host: host,
+            wants: { watcher.want($0) })
         try await withThrowingTaskGroup { group in
             group.addTask { try await follower.run { mailbox.put($0) } }
             group.addTask {

@@ -49,28 +49,38 @@ public struct Preflight: Sendable {
     public func run() async -> Report {
         var report = Report()
         report.good("flags", "understood")
+        for setting in configuration.unused {
+            report.note("setting", "\(setting.name) has no effect: \(setting.reason)")
+        }
         let canAdminister = Capabilities.current.canAdministerNetwork
         if canAdminister {
             report.good("rights", "CAP_NET_ADMIN")
         } else {
             report.bad("rights", "CAP_NET_ADMIN is missing; run as root, or grant it")
         }
-        let host = checkInterface(&report)
+        let snapshot = await checkRegistry(&report)
+        let config = snapshot?.config.flatMap { try? NetworkConfig(json: $0) }
+        let host = checkInterface(config.map(WantedFamilies.init), &report)
         checkForwarding(&report)
         checkSubnetFile(&report)
         if configuration.masquerade || configuration.forwardRules { checkFirewall(&report) }
-        if let snapshot = await checkRegistry(&report) { checkConfig(snapshot, host, &report) }
+        if let snapshot { checkConfig(snapshot, host, &report) }
         return report
     }
 
-    private func checkInterface(_ report: inout Report) -> HostFacts? {
+    private func checkInterface(_ families: WantedFamilies?, _ report: inout Report) -> HostFacts? {
         do {
             let kernel = try NetlinkRouteSocket()
-            let chosen = try ExternalInterface.choose(configuration, from: HostInventory(reading: kernel))
-            let address = chosen.facts.localIPv4.map { "\($0)" } ?? chosen.facts.localIPv6.map { "\($0)" } ?? ""
-            report.good(
-                "interface", "\(chosen.facts.interface) \(address) mtu \(chosen.facts.mtu), since \(chosen.reason)")
-            return chosen.facts
+            let inventory = try HostInventory(reading: kernel, reaching: configuration.interfaceReaching)
+            let chosen = try ExternalInterface.choose(configuration, from: inventory, for: families)
+            let facts = chosen.facts
+            let local = [facts.localIPv4.map(IPAddress.v4), facts.localIPv6.map(IPAddress.v6)].compactMap { $0 }
+            let addresses = local.map(\.description).joined(separator: ", ")
+            report.good("interface", "\(facts.interface) \(addresses) mtu \(facts.mtu), since \(chosen.reason)")
+            if let address = chosen.addressBehindNAT {
+                report.note("public", "\(address) is not on this host; NAT must lead it to \(facts.interface)")
+            }
+            return facts
         } catch {
             report.bad("interface", "\(error)")
             return nil

@@ -18,9 +18,9 @@ struct WeftDaemonCommand {
         }
         switch configuration.mode {
         case .help:
-            print(DaemonCommandLine.help, terminator: "")
+            say(DaemonCommandLine.help(program: CommandLine.arguments.first ?? "weftd"))
         case .version:
-            print(Version.current)
+            say("\(Version.line)\n")
         case .check:
             let report = await Preflight(configuration: configuration).run()
             print(report.text, terminator: "")
@@ -33,13 +33,17 @@ struct WeftDaemonCommand {
     private static func run(_ configuration: DaemonConfiguration, _ environment: [String: String]) async {
         let level: Logger.Level =
             switch configuration.verbosity {
-            case 0: .info
+            case ...0: .info
             case 1: .debug
             default: .trace
             }
         let isJournal = environment["JOURNAL_STREAM"] != nil
         let logger = Logger(label: "weftd") { StandardErrorLog(label: $0, level: level, isJournal: isJournal) }
         logger.notice("starting", metadata: ["version": "\(Version.current)"])
+        for setting in configuration.unused {
+            logger.notice(
+                "a setting has no effect", metadata: ["setting": "\(setting.name)", "reason": "\(setting.reason)"])
+        }
         do {
             try await Daemon(
                 configuration: configuration, notifier: ServiceNotifier(address: environment["NOTIFY_SOCKET"]),
@@ -52,9 +56,21 @@ struct WeftDaemonCommand {
         }
     }
 
+    /// On standard error, where flannel has its usage and its version.
+    private static func say(_ text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while !rest.isEmpty {
+                let count = write(STDERR_FILENO, rest.baseAddress, rest.count)
+                guard count > 0 else { return }
+                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            }
+        }
+    }
+
     private static func fail(_ message: String, status: CInt) -> Never {
-        var line = "weftd: \(message)\n"
-        _ = line.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        say("weftd: \(message)\n")
         exit(status)
     }
 }

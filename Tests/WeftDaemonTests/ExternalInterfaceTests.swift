@@ -58,14 +58,16 @@ import Testing
     }
 
     @Test func expressionsMatchAddressesThenNames() throws {
-        let byAddress = try choose { $0.interfaceExpressions = ["^192\\.0\\.2\\."] }
+        let byAddress = try choose { $0.interfaceExpressions = [InterfaceExpression("^192\\.0\\.2\\.")!] }
         #expect(byAddress.facts.interface.text == "eth1")
         #expect(byAddress.facts.mtu == 9000)
-        #expect(try choose { $0.interfaceExpressions = ["nosuch", "^eth"] }.facts.interface.text == "eth0")
+        #expect(
+            try choose { $0.interfaceExpressions = [InterfaceExpression("nosuch")!, InterfaceExpression("^eth")!] }
+                .facts.interface.text == "eth0")
         #expect(
             try choose {
                 $0.interfaces = ["nosuch"]
-                $0.interfaceExpressions = ["th1$"]
+                $0.interfaceExpressions = [InterfaceExpression("th1$")!]
             }.facts.interface.text == "eth1")
     }
 

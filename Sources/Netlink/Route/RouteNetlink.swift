@@ -9,6 +9,9 @@ public protocol RouteNetlink: Sendable {
     /// - Parameter interface: an index, or `nil` for all.
     func addresses(interface: Int32?) throws(NetlinkError) -> [Address]
     func routes(_ filter: RouteFilter) throws(NetlinkError) -> [Route]
+    /// The route that packets of this host to `address` take, with the source address that they get; a local one for an
+    /// address of this host. `nil` when there is none.
+    func route(to address: IPAddress) throws(NetlinkError) -> Route?
     func rules() throws(NetlinkError) -> [Rule]
     /// - Parameter interface: an index, or `nil` for all.
     func neighbours(interface: Int32?) throws(NetlinkError) -> [Neighbour]

@@ -75,6 +75,35 @@ public final class NetlinkRouteSocket: RouteNetlink {
         }
     }
 
+    /// As `ip route get`, policy rules included.
+    public func route(to address: IPAddress) throws(NetlinkError) -> Route? {
+        var found: Route?
+        var refusal: KernelRefusal?
+        let subject = "look up the route to \(address)"
+        try socket.withLock { socket throws(NetlinkError) in
+            try socket.exchange(count: 1, subject: subject) { _, writer, sequence in
+                writer.message(type: RTM_GETROUTE, flags: NLM_F_REQUEST, sequence: sequence) { writer in
+                    var header = rtmsg()
+                    header.rtm_family = address.family.number
+                    header.rtm_dst_len = UInt8(address.family.bitWidth)
+                    writer.append(header)
+                    writer.attribute(RTA_DST, address)
+                }
+            } reply: { type, payload throws(MalformedMessage) in
+                if Int(type) == RTM_NEWROUTE { found = try Route(message: payload) }
+            } refused: { _, answer, _ in
+                refusal = KernelRefusal(
+                    code: answer.code, message: answer.message, offset: answer.offset, subject: subject)
+            }
+        }
+        if let refusal {
+            // No route, or one that says so.
+            if [ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL].contains(refusal.code) { return nil }
+            throw .refused(refusal)
+        }
+        return found
+    }
+
     /// Of both families.
     public func rules() throws(NetlinkError) -> [Rule] {
         try dump(RTM_GETRULE, subject: "dump rules") { writer in

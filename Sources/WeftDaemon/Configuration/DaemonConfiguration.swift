@@ -33,9 +33,13 @@ public struct DaemonConfiguration: Hashable, Sendable {
     /// Names or addresses of the external interface, tried in order.
     public var interfaces: [String] = []
     /// Expressions that the external interface's name or address matches, tried in order after `interfaces`.
-    public var interfaceExpressions: [String] = []
+    public var interfaceExpressions: [InterfaceExpression] = []
+    /// An address; the interface that the kernel would send to it by is tried after `interfaceExpressions`.
+    public var interfaceReaching: IPAddress?
     /// Where other hosts reach this one; `nil` takes the external interface's address.
     public var publicIP: IPv4Address?
+    /// The same over IPv6.
+    public var publicIPv6: IPv6Address?
 
     /// An absolute path.
     public var subnetFile = "/run/flannel/subnet.env"
@@ -44,6 +48,10 @@ public struct DaemonConfiguration: Hashable, Sendable {
 
     /// Masquerade what leaves the overlay.
     public var masquerade = false
+    /// Do not choose source ports of masqueraded connections at random.
+    public var keepsSourcePorts = false
+    /// Drop packets to addresses of the own subnet that no container has.
+    public var blackholeRoute = false
     /// Let the firewall forward from and to the overlay.
     public var forwardRules = true
     /// Seconds between two checks of the firewall rules; 0 checks on a change only.
@@ -54,8 +62,15 @@ public struct DaemonConfiguration: Hashable, Sendable {
     /// 0: no health server.
     public var healthPort = 0
 
-    /// glog's level: 0 events, 1 and more details.
+    /// glog's level: 0 and less events, 1 and more details.
     public var verbosity = 0
+
+    /// What was given and has no effect, each once, in the order of giving.
+    public private(set) var unused: [UnusedSetting] = []
+
+    mutating func note(_ setting: UnusedSetting) {
+        if !unused.contains(where: { $0.name == setting.name }) { unused.append(setting) }
+    }
 
     /// flannel's defaults.
     public init() {}

@@ -1,143 +1,82 @@
-import IPNetwork
-
 /// A flag of flannel's command line, as data.
 struct Flag: Sendable {
     enum Value: Sendable {
-        /// `-name` is true; `-name=false` as Go's flag package.
-        case boolean(@Sendable (inout DaemonConfiguration, Bool) -> Void)
+        /// `-name` is true; `-name=false` as Go's flag package. Returns what is allowed when the value isn't.
+        case boolean(@Sendable (inout DaemonConfiguration, Bool) -> String?)
         /// `-name value` or `-name=value`. Returns what is allowed when the value isn't.
         case text(placeholder: String, @Sendable (inout DaemonConfiguration, String) -> String?)
     }
 
+    /// What comes of the flag.
+    enum Standing: Hashable, Sendable {
+        case works
+        /// Works for some values; which, and what comes of the others.
+        case limited(String)
+        /// Accepted; the reason for its having no effect is logged once.
+        case unused(reason: String)
+    }
+
     let name: String
+    /// For `--help`, a line.
     let help: String
     /// What applies without the flag, as the help shows it.
     let defaultText: String
-    let value: Value
+    /// The first release of flannel from v0.11 on that has it; `nil` for a flag that flannel does not have.
+    let since: String?
+    let standing: Standing
     /// Whether there is a variable for it.
     let hasVariable: Bool
+    let value: Value
 
-    init(_ name: String, _ help: String, default defaultText: String = "", variable: Bool = true, _ value: Value) {
+    init(
+        _ name: String, _ help: String, default defaultText: String = "", since: String? = "0.11",
+        standing: Standing = .works, variable: Bool = true, _ value: Value
+    ) {
         self.name = name
         self.help = help
         self.defaultText = defaultText
-        self.value = value
+        self.since = since
+        self.standing = standing
         hasVariable = variable
+        self.value = value
     }
 
     /// `FLANNELD_ETCD_ENDPOINTS` for `etcd-endpoints`.
-    var variable: String { "FLANNELD_" + name.uppercased().split(separator: "-").joined(separator: "_") }
+    var variable: String { Self.variablePrefix + name.uppercased().split(separator: "-").joined(separator: "_") }
+
+    static let variablePrefix = "FLANNELD_"
 }
 
 extension Flag {
-    /// The flags of flanneld that this version has, in the order of `--help`. Names, defaults and meanings are flannel's.
-    static let all: [Flag] = registry + host + dataPlane + operation
+    /// The flags of flanneld v0.11 to v0.28, and Weft's own, in the order of `--help`. Names, defaults and meanings are
+    /// flannel's.
+    static let all: [Flag] = registry + host + dataPlane + operation + kubernetes + logging
 
-    private static let registry: [Flag] = [
-        Flag(
-            "etcd-endpoints", "etcd servers, separated by commas",
-            default: "http://127.0.0.1:4001,http://127.0.0.1:2379",
-            .text(placeholder: "URLS") { configuration, value in
-                let endpoints = value.split(separator: ",").map { trimmed($0) }
-                guard !endpoints.isEmpty, endpoints.allSatisfy(isEndpoint) else {
-                    return "http://HOST:PORT or https://HOST:PORT, separated by commas"
-                }
-                configuration.etcdEndpoints = endpoints
-                return nil
-            }),
-        Flag(
-            "etcd-prefix", "key under which the network is kept", default: "/coreos.com/network",
-            .text(placeholder: "KEY") { configuration, value in
-                guard value.hasPrefix("/"), value.count > 1, !value.hasSuffix("/") else {
-                    return "a key that begins with / and does not end with it"
-                }
-                configuration.etcdPrefix = value
-                return nil
-            }),
-        Flag("etcd-keyfile", "private key for TLS to etcd", file(\.etcdKeyFile)),
-        Flag("etcd-certfile", "client certificate for TLS to etcd", file(\.etcdCertificateFile)),
-        Flag("etcd-cafile", "certificate authority that etcd's certificate is checked with", file(\.etcdCAFile)),
-        Flag("etcd-username", "user of etcd", file(\.etcdUsername, placeholder: "NAME")),
-        Flag(
-            "etcd-password", "its password; better in the variable, which ps does not show",
-            file(\.etcdPassword, placeholder: "PASSWORD")),
-        Flag(
-            "subnet-lease-renew-margin", "minutes before its end that the lease is renewed", default: "60",
-            integer(\.renewMargin, in: 1...1439, placeholder: "MINUTES")),
-    ]
+    static func named(_ name: Substring) -> Flag? { all.first { $0.name == name } }
+}
 
-    private static let host: [Flag] = [
-        Flag(
-            "iface", "external interface, by name or address; the first that exists",
-            .text(placeholder: "NAME|IP") { configuration, value in
-                guard !value.isEmpty else { return "an interface's name or address" }
-                configuration.interfaces.append(value)
-                return nil
-            }),
-        Flag(
-            "iface-regex", "expression that its name or address matches; after --iface",
-            .text(placeholder: "REGEX") { configuration, value in
-                guard (try? Regex(value)) != nil else { return "a regular expression" }
-                configuration.interfaceExpressions.append(value)
-                return nil
-            }),
-        Flag(
-            "public-ip", "address at which other hosts reach this one, behind NAT",
-            .text(placeholder: "IP") { configuration, value in
-                guard let address = IPv4Address(value), address.isUsableHostAddress else {
-                    return "an IPv4 address that other hosts can reach"
-                }
-                configuration.publicIP = address
-                return nil
-            }),
-        Flag(
-            "subnet-file", "file that tells the container engine its subnet", default: "/run/flannel/subnet.env",
-            .text(placeholder: "PATH") { configuration, value in
-                guard value.hasPrefix("/"), !value.hasSuffix("/") else { return "an absolute path of a file" }
-                configuration.subnetFile = value
-                return nil
-            }),
-    ]
+extension Flag.Value {
+    static func setting(_ path: WritableKeyPath<DaemonConfiguration, Bool> & Sendable) -> Self {
+        .boolean { configuration, value in
+            configuration[keyPath: path] = value
+            return nil
+        }
+    }
 
-    private static let dataPlane: [Flag] = [
-        Flag(
-            "ip-masq", "masquerade what leaves the overlay", default: "false",
-            .boolean { $0.masquerade = $1 }),
-        Flag(
-            "iptables-forward-rules", "let the firewall forward from and to the overlay", default: "true",
-            .boolean { $0.forwardRules = $1 }),
-        Flag(
-            "iptables-resync", "seconds between two checks of the firewall rules", default: "5",
-            integer(\.firewallResync, in: 0...86_400, placeholder: "SECONDS")),
-    ]
+    /// A mode of the process: `false` leaves what another flag said.
+    static func mode(_ mode: DaemonConfiguration.Mode) -> Self {
+        .boolean { configuration, value in
+            if value { configuration.mode = mode }
+            return nil
+        }
+    }
 
-    private static let operation: [Flag] = [
-        Flag(
-            "healthz-ip", "address of the health server", default: "0.0.0.0",
-            .text(placeholder: "IP") { configuration, value in
-                guard let address = IPAddress(value) else { return "an IP address" }
-                configuration.healthAddress = address
-                return nil
-            }),
-        Flag(
-            "healthz-port", "port of the health server; 0 is none", default: "0",
-            integer(\.healthPort, in: 0...65_535, placeholder: "PORT")),
-        Flag(
-            "v", "how much to log: 0 events, 1 details, 2 all", default: "0",
-            integer(\.verbosity, in: 0...10, placeholder: "LEVEL")),
-        Flag(
-            "check", "say what a start would find and do; change nothing",
-            variable: false, .boolean { $0.mode = $1 ? .check : $0.mode }),
-        Flag("version", "print the version", variable: false, .boolean { $0.mode = $1 ? .version : $0.mode }),
-        Flag("help", "print this", variable: false, .boolean { $0.mode = $1 ? .help : $0.mode }),
-        Flag("h", "the same", variable: false, .boolean { $0.mode = $1 ? .help : $0.mode }),
-    ]
-
-    private static func integer(
+    /// As Go's `flag.IntVar`.
+    static func integer(
         _ path: WritableKeyPath<DaemonConfiguration, Int> & Sendable, in range: ClosedRange<Int>, placeholder: String
-    ) -> Value {
+    ) -> Self {
         .text(placeholder: placeholder) { configuration, value in
-            guard let number = Int(value), range.contains(number) else {
+            guard let number = GoSyntax.integer(value), range.contains(number) else {
                 return "a whole number from \(range.lowerBound) to \(range.upperBound)"
             }
             configuration[keyPath: path] = number
@@ -145,23 +84,16 @@ extension Flag {
         }
     }
 
-    private static func file(
+    /// A text that is not looked into; empty is as if the flag weren't there, since unit files pass what is not set so.
+    static func optional(
         _ path: WritableKeyPath<DaemonConfiguration, String?> & Sendable, placeholder: String = "PATH"
-    ) -> Value {
+    ) -> Self {
         .text(placeholder: placeholder) { configuration, value in
-            // Unit files pass an empty variable where nothing is set.
             configuration[keyPath: path] = value.isEmpty ? nil : value
             return nil
         }
     }
 
-    private static func isEndpoint(_ text: String) -> Bool {
-        ["http://", "https://"].contains { text.hasPrefix($0) && text.utf8.count > $0.utf8.count }
-    }
-
-    private static func trimmed(_ text: Substring) -> String {
-        var text = text.drop { $0 == " " }
-        while text.last == " " { text.removeLast() }
-        return String(text)
-    }
+    /// Of a flag without effect.
+    static func ignored(placeholder: String) -> Self { .text(placeholder: placeholder) { _, _ in nil } }
 }

@@ -3,39 +3,17 @@ import IPNetwork
 import LinuxSystem
 import Netlink
 
-/// What the kernel says of the host's interfaces, as far as choosing one needs it.
-public struct HostInventory: Sendable {
-    /// All interfaces of the host.
-    public var links: [Link]
-    /// Of both families.
-    public var addresses: [Address]
-    /// The main table's default routes; not read where they are not asked for.
-    public var defaultRoutes: [Route]
-
-    /// All fields as given.
-    public init(links: [Link], addresses: [Address], defaultRoutes: [Route]) {
-        self.links = links
-        self.addresses = addresses
-        self.defaultRoutes = defaultRoutes
-    }
-
-    /// Reads a table after the other; `withRoutes` says whether the default routes are needed.
-    ///
-    /// - Throws: ``NetlinkError`` when a table cannot be read.
-    public init(reading kernel: any RouteNetlink, withRoutes: Bool = true) throws(NetlinkError) {
-        links = try kernel.links()
-        addresses = try kernel.addresses()
-        let routes = withRoutes ? try kernel.routes(RouteFilter(table: Route.mainTable)) : []
-        defaultRoutes = routes.filter { $0.destination.length == 0 }
-    }
-}
-
 /// The interface that reaches the other hosts, chosen as flannel chooses it.
 public struct ExternalInterface: Hashable, Sendable {
     /// What a backend needs to know of it.
     public var facts: HostFacts
     /// Why it was this one, in words for the log.
     public var reason: String
+    /// The address that the interface was chosen by; without it the choice does not hold any more.
+    var chosenBy: IPAddress?
+
+    /// A public address that was given and that no interface of the host has: NAT leads to it.
+    public var addressBehindNAT: IPAddress?
 }
 
 /// No interface can be used.
@@ -47,118 +25,109 @@ public struct InterfaceError: Error, Hashable, Sendable, CustomStringConvertible
 }
 
 extension ExternalInterface {
-    /// The first of `--iface` that exists, else the first that `--iface-regex` matches, else the default route's.
+    /// The first of these that can be used: each `--iface`, each `--iface-regex`, the interface that reaches
+    /// `--iface-can-reach`; when none of them is given the one that has `--public-ip`, then the default route's.
     ///
+    /// - Parameter families: those that the interface must have an address of; `nil` while that is not known.
     /// - Throws: ``InterfaceError`` naming what was looked for and what there is.
     public static func choose(
-        _ configuration: DaemonConfiguration, from inventory: HostInventory
+        _ configuration: DaemonConfiguration, from inventory: HostInventory, for families: WantedFamilies? = nil
     ) throws(InterfaceError) -> ExternalInterface {
-        for wanted in configuration.interfaces {
-            if let (link, address) = find(wanted, in: inventory) {
-                return try make(link, address, "--iface=\(wanted)", configuration, inventory)
+        let selection = InterfaceSelection(configuration: configuration, inventory: inventory, families: families)
+        var first: InterfaceError?
+        for candidate in selection.candidates {
+            do throws(InterfaceError) {
+                return try make(candidate, selection)
+            } catch {
+                first = first ?? error
             }
         }
-        for expression in configuration.interfaceExpressions {
-            if let (link, address) = match(expression, in: inventory) {
-                return try make(link, address, "--iface-regex=\(expression)", configuration, inventory)
-            }
-        }
-        guard configuration.interfaces.isEmpty, configuration.interfaceExpressions.isEmpty else {
-            let wanted = (configuration.interfaces + configuration.interfaceExpressions).joined(separator: ", ")
-            let names = inventory.links.map(\.name.text).joined(separator: ", ")
-            throw InterfaceError("no interface matches \(wanted); there are: \(names)")
-        }
-        let route = inventory.defaultRoutes.filter { interface(of: $0) != nil }
-            .min { ($0.destination.isIPv6 ? 1 : 0, $0.metric ?? 0) < ($1.destination.isIPv6 ? 1 : 0, $1.metric ?? 0) }
-        guard let index = route.flatMap(interface), let link = inventory.links.first(where: { $0.index == index })
-        else {
-            throw InterfaceError("there is no default route to tell the interface from; name it with --iface")
-        }
-        return try make(link, nil, "it has the default route", configuration, inventory)
-    }
-
-    /// The interface in use as it is now. Its address stays the same as long as the interface holds it, whatever others
-    /// come (a virtual address of a cluster), and is replaced when it is gone and there is another.
-    ///
-    /// - Returns: the facts, and whether something is away: the interface, or every address of a family that it had. What
-    ///   is away is kept in the facts, since it may come back.
-    public static func refresh(
-        _ current: HostFacts, _ configuration: DaemonConfiguration, from inventory: HostInventory
-    ) -> (facts: HostFacts, isWhole: Bool) {
-        guard let link = inventory.links.first(where: { $0.name == current.interface }), link.mtu > 0 else {
-            return (current, false)
-        }
-        let held = inventory.addresses.filter { $0.interface == link.index && isUsable($0) }
-        func kept<Address: Equatable>(_ old: Address?, _ all: [Address]) -> (Address?, Bool) {
-            guard let old else { return (all.first, true) }
-            return all.contains(old) ? (old, true) : (all.first ?? old, !all.isEmpty)
-        }
-        let (ipv4, hasIPv4) = kept(current.localIPv4, held.compactMap(\.address.v4))
-        let (ipv6, hasIPv6) = kept(current.localIPv6, held.compactMap(\.address.v6))
-        var facts = current
-        facts.mtu = link.mtu
-        facts.localIPv4 = ipv4
-        facts.localIPv6 = ipv6
-        facts.publicIPv4 = configuration.publicIP ?? ipv4
-        facts.publicIPv6 = ipv6
-        let prefixes = held.compactMap(\.prefix).filter { $0.length > 0 }.sorted()
-        if !prefixes.isEmpty { facts.linkPrefixes = prefixes }
-        return (facts, hasIPv4 && hasIPv6)
-    }
-
-    private static func interface(of route: Route) -> Int32? {
-        if case .multipath(let hops) = route.path { return hops.first?.interface }
-        return route.path.nextHop?.interface
-    }
-
-    /// By address or by name.
-    private static func find(_ wanted: String, in inventory: HostInventory) -> (Link, IPAddress?)? {
-        if let address = IPAddress(wanted) {
-            guard
-                let held = inventory.addresses.first(where: { $0.address == address }),
-                let link = inventory.links.first(where: { $0.index == held.interface })
-            else { return nil }
-            return (link, address)
-        }
-        return inventory.links.first { $0.name.text == wanted }.map { ($0, nil) }
-    }
-
-    /// By an address that the expression matches, else by name, as flannel does.
-    private static func match(_ expression: String, in inventory: HostInventory) -> (Link, IPAddress?)? {
-        guard let regex = try? Regex(expression) else { return nil }
-        for link in inventory.links {
-            for held in inventory.addresses where held.interface == link.index && isUsable(held) {
-                if "\(held.address)".firstMatch(of: regex) != nil { return (link, held.address) }
-            }
-        }
-        return inventory.links.first { $0.name.text.firstMatch(of: regex) != nil }.map { ($0, nil) }
+        throw first ?? selection.nothingMatches
     }
 
     private static func make(
-        _ link: Link, _ chosen: IPAddress?, _ reason: String, _ configuration: DaemonConfiguration,
-        _ inventory: HostInventory
+        _ candidate: InterfaceSelection.Candidate, _ selection: InterfaceSelection
     ) throws(InterfaceError) -> ExternalInterface {
-        let held = inventory.addresses.filter { $0.interface == link.index && isUsable($0) }
-        let ipv4 = chosen?.v4 ?? held.lazy.compactMap(\.address.v4).first
-        let ipv6 = chosen?.v6 ?? held.lazy.compactMap(\.address.v6).first
+        let link = candidate.link
+        if let address = candidate.address, !address.isReachable || !address.isSettled {
+            throw InterfaceError("address \(address.address) of interface \(link.name) cannot be used by other hosts")
+        }
+        let usable = selection.inventory.usableAddresses(of: link).map(\.address)
+        let ipv4 = candidate.address?.address.v4 ?? usable.lazy.compactMap(\.v4).first
+        let ipv6 = candidate.address?.address.v6 ?? usable.lazy.compactMap(\.v6).first
         guard ipv4 != nil || ipv6 != nil else {
             throw InterfaceError("interface \(link.name) has no address that other hosts could reach")
         }
+        if let families = selection.families {
+            if families.ipv4, ipv4 == nil { throw lacks(link, "IPv4") }
+            if families.ipv6, ipv6 == nil { throw lacks(link, "IPv6") }
+        }
         guard link.mtu > 0 else { throw InterfaceError("interface \(link.name) has MTU 0") }
+        let configuration = selection.configuration
         let facts = HostFacts(
             interface: link.name, mtu: link.mtu, localIPv4: ipv4, localIPv6: ipv6,
-            publicIPv4: configuration.publicIP ?? ipv4, publicIPv6: ipv6,
-            linkPrefixes: held.compactMap(\.prefix).filter { $0.length > 0 }.sorted())
-        return ExternalInterface(facts: facts, reason: reason)
+            publicIPv4: configuration.publicIP ?? ipv4, publicIPv6: configuration.publicIPv6 ?? ipv6,
+            linkPrefixes: selection.inventory.linkPrefixes(of: link))
+        let given = [configuration.publicIP.map(IPAddress.v4), configuration.publicIPv6.map(IPAddress.v6)]
+        let absent = given.compactMap { $0 }.first { address in
+            !selection.inventory.addresses.contains { $0.address == address }
+        }
+        return ExternalInterface(
+            facts: facts, reason: candidate.reason,
+            chosenBy: candidate.isByAddress ? candidate.address?.address : nil, addressBehindNAT: absent)
     }
 
-    /// Addresses that stay: neither link-local nor on their way in or out.
-    private static func isUsable(_ address: Address) -> Bool {
-        let passing: AddressFlags = [.temporary, .deprecated, .tentative, .duplicate]
-        switch address.address {
-        // For IPv4 the bit of `temporary` says "secondary", which does no harm.
-        case .v4(let v4): return v4.isUsableHostAddress
-        case .v6(let v6): return v6.isUsableHostAddress && address.flags.isDisjoint(with: passing)
+    private static func lacks(_ link: Link, _ family: String) -> InterfaceError {
+        InterfaceError(
+            "interface \(link.name) has no \(family) address that other hosts could reach, which the network config asks for"
+        )
+    }
+
+    /// The interface in use as it is now. Its address stays the same as long as the interface holds it, whatever others
+    /// come (a virtual address of a cluster), and is replaced when it is gone, or no more for new connections, and there is
+    /// another.
+    ///
+    /// - Returns: the interface, and whether nothing is away: the interface, the address that it was chosen by, every
+    ///   address of a family that it had and that is wanted. What is away is kept in the facts, since it may come back.
+    func refreshed(
+        _ configuration: DaemonConfiguration, from inventory: HostInventory, for families: WantedFamilies?
+    ) -> (interface: ExternalInterface, isWhole: Bool) {
+        guard let link = inventory.links.first(where: { $0.name == facts.interface }), link.mtu > 0 else {
+            return (self, false)
         }
+        let held = inventory.addresses.filter { $0.interface == link.index && $0.isReachable && $0.isSettled }
+        let usable = inventory.usableAddresses(of: link).map(\.address)
+        func kept(_ old: IPAddress?, isIPv6: Bool) -> IPAddress? {
+            let others = usable.filter { $0.isIPv6 == isIPv6 }
+            guard let old, let holding = held.first(where: { $0.address == old }) else {
+                return old != nil && old == chosenBy ? nil : others.first
+            }
+            // Chosen by name it stays, whatever it is; else one that is no more for new connections goes when it can.
+            return holding.isUsable || old == chosenBy ? old : others.first ?? old
+        }
+        let ipv4 = kept(facts.localIPv4.map(IPAddress.v4), isIPv6: false)?.v4
+        let ipv6 = kept(facts.localIPv6.map(IPAddress.v6), isIPv6: true)?.v6
+        var new = self
+        new.facts.mtu = link.mtu
+        // A family that nobody asks for makes no news.
+        if families?.ipv4 != false { new.facts.localIPv4 = ipv4 ?? facts.localIPv4 }
+        if families?.ipv6 != false { new.facts.localIPv6 = ipv6 ?? facts.localIPv6 }
+        new.facts.publicIPv4 = configuration.publicIP ?? new.facts.localIPv4
+        new.facts.publicIPv6 = configuration.publicIPv6 ?? new.facts.localIPv6
+        let prefixes = inventory.linkPrefixes(of: link)
+        if !prefixes.isEmpty { new.facts.linkPrefixes = prefixes }
+        let isWhole =
+            (ipv4 != nil || !(families?.ipv4 ?? (facts.localIPv4 != nil)))
+            && (ipv6 != nil || !(families?.ipv6 ?? (facts.localIPv6 != nil)))
+            && (chosenBy.map { chosen in held.contains { $0.address == chosen } } ?? true)
+        return (new, isWhole)
+    }
+}
+
+extension HostInventory {
+    /// The prefixes of the interface's own link.
+    fileprivate func linkPrefixes(of link: Link) -> [IPPrefix] {
+        let held = addresses.filter { $0.interface == link.index && $0.isReachable && $0.isSettled }
+        return Set(held.compactMap(\.prefix).filter { $0.length > 0 }).sorted()
     }
 }

@@ -2,6 +2,7 @@ import Backends
 import Logging
 import Netlink
 import Operations
+import Synchronization
 
 /// Follows the external interface: which it is, its address, its MTU.
 actor HostWatcher {
@@ -9,7 +10,8 @@ actor HostWatcher {
     private let kernel: any RouteNetlink
     private let health: HealthBoard
     private let logger: Logger
-    private var current: HostFacts?
+    private let families: Mutex<WantedFamilies?>
+    private var current: ExternalInterface?
     private var later: Task<Void, Never>?
     private var awaySince: ContinuousClock.Instant?
     /// How long the interface in use, or its addresses, may be away before another is looked for.
@@ -17,12 +19,26 @@ actor HostWatcher {
     private let wake: AsyncStream<Void>.Continuation
     private let wakeups: AsyncStream<Void>
 
-    init(configuration: DaemonConfiguration, kernel: any RouteNetlink, health: HealthBoard, logger: Logger) {
+    /// - Parameter families: those of an earlier run; the network config is read later.
+    init(
+        configuration: DaemonConfiguration, families: WantedFamilies?, kernel: any RouteNetlink, health: HealthBoard,
+        logger: Logger
+    ) {
         self.configuration = configuration
+        self.families = Mutex(families)
         self.kernel = kernel
         self.health = health
         self.logger = logger
         (wakeups, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// The families that the network config asks for.
+    nonisolated func want(_ new: WantedFamilies) {
+        let isNew = families.withLock { families in
+            defer { families = new }
+            return families != new
+        }
+        if isNew { wake.yield() }
     }
 
     /// The external interface as it is now; `nil` while none can be used.
@@ -30,38 +46,28 @@ actor HostWatcher {
     /// The interface in use is kept, and when it or an address of it is away that is waited for a while: a DHCP client or a
     /// cable may take it for a moment, and a change of interface or family moves the whole overlay.
     func look() -> HostFacts? {
+        let families = families.withLock { $0 }
         do {
-            if let current {
-                let (facts, isWhole) = ExternalInterface.refresh(
-                    current, configuration, from: try HostInventory(reading: kernel, withRoutes: false))
-                if isWhole {
-                    awaySince = nil
-                    health.set(.noInterface, nil)
-                    return use(facts)
-                }
+            if let current, current.facts.has(families) {
+                let (interface, isWhole) = current.refreshed(
+                    configuration, from: try HostInventory(reading: kernel, withRoutes: false), for: families)
                 let since = awaySince ?? .now
-                awaySince = since
-                if since + Self.patience > .now {
-                    wakeLater()
-                    return use(facts)
+                awaySince = isWhole ? nil : since
+                if isWhole || since + Self.patience > .now {
+                    if isWhole { health.set(.noInterface, nil) } else { wakeLater() }
+                    self.current = interface
+                    return interface.facts
                 }
             }
-            let chosen = try ExternalInterface.choose(configuration, from: HostInventory(reading: kernel))
-            if current?.interface != chosen.facts.interface {
-                logger.info(
-                    "using the external interface",
-                    metadata: [
-                        "interface": "\(chosen.facts.interface)", "why": "\(chosen.reason)",
-                        "address": "\(chosen.facts.localIPv4.map { "\($0)" } ?? "none")",
-                        "public": "\(chosen.facts.publicIPv4.map { "\($0)" } ?? "none")",
-                        "mtu": "\(chosen.facts.mtu)",
-                    ])
-            }
+            let inventory = try HostInventory(reading: kernel, reaching: configuration.interfaceReaching)
+            let chosen = try ExternalInterface.choose(configuration, from: inventory, for: families)
+            if current?.facts.interface != chosen.facts.interface { say(chosen) }
             awaySince = nil
             health.set(.noInterface, nil)
-            return use(chosen.facts)
+            current = chosen
+            return chosen.facts
         } catch {
-            let away = current.map { "\($0.interface) is away: " } ?? ""
+            let away = current.map { "\($0.facts.interface) is away: " } ?? ""
             if health.set(.noInterface, "\(away)\(error)") {
                 logger.error("waiting for an external interface", metadata: ["error": "\(away)\(error)"])
             }
@@ -70,9 +76,22 @@ actor HostWatcher {
         }
     }
 
-    private func use(_ facts: HostFacts) -> HostFacts {
-        current = facts
-        return facts
+    private func say(_ chosen: ExternalInterface) {
+        let facts = chosen.facts
+        logger.info(
+            "using the external interface",
+            metadata: [
+                "interface": "\(facts.interface)", "why": "\(chosen.reason)", "mtu": "\(facts.mtu)",
+                "address": "\(facts.localIPv4.map { "\($0)" } ?? "none")",
+                "public": "\(facts.publicIPv4.map { "\($0)" } ?? "none")",
+                "ipv6": "\(facts.localIPv6.map { "\($0)" } ?? "none")",
+                "publicIPv6": "\(facts.publicIPv6.map { "\($0)" } ?? "none")",
+            ])
+        if let address = chosen.addressBehindNAT {
+            logger.info(
+                "the public address is not this host's; NAT must lead it to the interface",
+                metadata: ["public": "\(address)", "interface": "\(facts.interface)"])
+        }
     }
 
     private func wakeLater() {
@@ -104,8 +123,16 @@ actor HostWatcher {
         for await _ in wakeups {
             // An address that is replaced goes and comes; the pair is one change.
             guard (try? await Task.sleep(for: .milliseconds(50))) != nil else { return }
-            let before = current
+            let before = current?.facts
             if let facts = look(), facts != before { await changed(facts) }
         }
+    }
+}
+
+extension HostFacts {
+    /// Whether there is an address of each family; of one or the other while it is not known which are wanted.
+    fileprivate func has(_ families: WantedFamilies?) -> Bool {
+        guard let families else { return true }
+        return (!families.ipv4 || localIPv4 != nil) && (!families.ipv6 || localIPv6 != nil)
     }
 }

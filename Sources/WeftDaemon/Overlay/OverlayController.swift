@@ -133,7 +133,8 @@ actor OverlayController {
                     network: range.network, ownSubnets: [lease.key.ipv6].compactMap { $0 },
                     lostSubnets: lostSubnets.compactMap(\.ipv6))
             },
-            masquerade: configuration.masquerade, forward: configuration.forwardRules,
+            masquerade: configuration.masquerade, randomFully: !configuration.keepsSourcePorts,
+            forward: configuration.forwardRules,
             peerInterfaces: peerInterfaces)
         note(await firewall.update(ruleset, preference: preference))
     }

@@ -10,11 +10,17 @@ struct RegistryFollower: Sendable {
     private let registry: EtcdLeaseRegistry
     private let subnetFile: SubnetFile
     private let host: CurrentHost
+    private let wants: @Sendable (WantedFamilies) -> Void
 
-    init(registry: EtcdLeaseRegistry, subnetFile: SubnetFile, host: HostFacts) {
+    /// - Parameter wants: told the families of the network config, so that the interface is chosen for them.
+    init(
+        registry: EtcdLeaseRegistry, subnetFile: SubnetFile, host: HostFacts,
+        wants: @escaping @Sendable (WantedFamilies) -> Void
+    ) {
         self.registry = registry
         self.subnetFile = subnetFile
         self.host = CurrentHost(host)
+        self.wants = wants
     }
 
     /// The external interface, its address or its MTU changed.
@@ -38,9 +44,10 @@ struct RegistryFollower: Sendable {
         let facts = host.facts
         return LeaseClaim(
             publicIP: facts.publicIPv4, publicIPv6: facts.publicIPv6, previous: subnetFile.previousSubnet()
-        ) { [host] config, key, existing in
+        ) { [host, wants] config, key, existing in
+            wants(WantedFamilies(config))
             // Asked again for each subnet that is tried, and must then speak of the host as it is.
-            try BackendCatalogue.make(config: config, host: host.facts).attributes(for: key, existing: existing)
+            return try BackendCatalogue.make(config: config, host: host.facts).attributes(for: key, existing: existing)
         }
     }
 }
