@@ -1,0 +1,44 @@
+import Foundation
+import Testing
+
+/// A stock flanneld to test beside.
+struct StockDaemon: Sendable, CustomTestStringConvertible {
+    let path: String
+    let version: String
+
+    var testDescription: String { version }
+
+    /// v0.20.2 or another that speaks etcd v3; nil unless FLANNELD names one.
+    static let v3 = environment("FLANNELD").map { StockDaemon(path: $0, version: "v0.20.2") }
+    /// v0.11, which speaks etcd v2; nil unless FLANNELD11 names one.
+    static let v2 = environment("FLANNELD11").map { StockDaemon(path: $0, version: "v0.11.0") }
+
+    private static func environment(_ name: String) -> String? {
+        ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// Starts it and waits until it has a route to each of `peers`.
+    ///
+    /// A stock daemon misses leases now and then that come while it starts; another start finds them.
+    func start(_ host: LabHost, peers: Int, _ flags: [String] = []) async throws {
+        for _ in 0..<20 {
+            try host.start(flags, program: path)
+            let time = try? await eventually("\(version) on \(host.namespace) is whole", within: .seconds(3)) {
+                try isWhole(host, peers: peers)
+            }
+            if time != nil { return }
+            host.stop(SIGKILL)
+        }
+        throw Failure("\(version) on \(host.namespace) never has \(peers) routes")
+    }
+
+    private func isWhole(_ host: LabHost, peers: Int) throws -> Bool {
+        guard host.subnetFileValue("FLANNEL_SUBNET") != nil else { return false }
+        // Its rules come from a thread of their own, the last of them the accepting of what goes to the network.
+        guard
+            try host.shell("iptables-save | grep -cE -- '-d 10.5.0.0/16 .*(ACCEPT|MASQUERADE)' || true")
+                .hasPrefix("2")
+        else { return false }
+        return try host.kernelText().count { $0.hasPrefix("route 10.5.") } == peers
+    }
+}
