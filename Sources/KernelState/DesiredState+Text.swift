@@ -12,6 +12,7 @@ extension DesiredState {
             .map { "fdb \($0.key.mac) dst \($0.value) dev \($0.key.interface)" }
         lines += routes.sorted { $0.key.destination < $1.key.destination }
             .map { "route \($0.key.destination) \($0.value)" }
+        lines += blackholes.sorted().map { "route blackhole \($0)" }
         return lines.joined(separator: "\n")
     }
 }

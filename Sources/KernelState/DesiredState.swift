@@ -9,6 +9,8 @@ public struct DesiredState: Hashable, Sendable {
     public var addresses: Set<AddressKey> = []
     /// Routes of the main table.
     public var routes: [RouteKey: RouteSpec] = [:]
+    /// Blocks of the main table whose packets are dropped where no other route takes them, not even one for the same block.
+    public var blackholes: Set<IPPrefix> = []
     /// Permanent neighbour entries: the MAC of each address.
     public var neighbours: [NeighbourKey: MACAddress] = [:]
     /// Permanent forwarding entries: the host that each MAC is behind.
@@ -19,7 +21,8 @@ public struct DesiredState: Hashable, Sendable {
 
     /// Whether nothing is desired, of any kind.
     public var isEmpty: Bool {
-        links.isEmpty && addresses.isEmpty && routes.isEmpty && neighbours.isEmpty && fdb.isEmpty
+        links.isEmpty && addresses.isEmpty && routes.isEmpty && blackholes.isEmpty && neighbours.isEmpty
+            && fdb.isEmpty
     }
 
     /// Empties the state and keeps its room, for use as a scratch pad.
@@ -27,6 +30,7 @@ public struct DesiredState: Hashable, Sendable {
         links.removeAll(keepingCapacity: true)
         addresses.removeAll(keepingCapacity: true)
         routes.removeAll(keepingCapacity: true)
+        blackholes.removeAll(keepingCapacity: true)
         neighbours.removeAll(keepingCapacity: true)
         fdb.removeAll(keepingCapacity: true)
     }
@@ -36,6 +40,7 @@ public struct DesiredState: Hashable, Sendable {
         for (name, spec) in other.links { links[name] = spec }
         for key in other.addresses { addresses.insert(key) }
         for (key, spec) in other.routes { routes[key] = spec }
+        blackholes.formUnion(other.blackholes)
         for (key, mac) in other.neighbours { neighbours[key] = mac }
         for (key, destination) in other.fdb { fdb[key] = destination }
     }
@@ -45,6 +50,7 @@ public struct DesiredState: Hashable, Sendable {
         for key in other.links.keys { links[key] = nil }
         addresses.subtract(other.addresses)
         for key in other.routes.keys { routes[key] = nil }
+        blackholes.subtract(other.blackholes)
         for key in other.neighbours.keys { neighbours[key] = nil }
         for key in other.fdb.keys { fdb[key] = nil }
     }

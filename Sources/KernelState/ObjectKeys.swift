@@ -32,6 +32,14 @@ public struct RouteKey: Hashable, Sendable {
     }
 }
 
+extension RouteKey {
+    /// Of a route that drops packets: its metric leaves the way to any other, such as that of a container engine's bridge
+    /// for the same block.
+    public static func blackhole(_ destination: IPPrefix) -> RouteKey {
+        RouteKey(destination: destination, metric: UInt32.max - 1)
+    }
+}
+
 /// Where a route leads.
 public struct RouteSpec: Hashable, Sendable {
     /// Where packets leave.

@@ -40,6 +40,7 @@ struct DriftFilter {
             return concerns(changed: route, state, table)
         case .routeRemoved(let route):
             guard let key = KernelReader.key(of: route) else { return false }
+            if route.type == .blackhole, state.blackholes.isHeldAndWanted(key) { return true }
             return state.conflicts[key] != nil || state.routes.isHeldAndWanted(key)
         case .neighbourChanged(let neighbour):
             guard let name = table.names[neighbour.interface], policy.interfaces.contains(name) else { return false }
@@ -74,6 +75,9 @@ struct DriftFilter {
 
     private func concerns(changed route: Route, _ state: TrackedState, _ table: InterfaceTable) -> Bool {
         guard let key = KernelReader.key(of: route) else { return false }
+        if let blackhole = KernelReader.ownBlackhole(route, policy, state) {
+            return state.blackholes.desired(key) != blackhole && !state.departed.contains(.blackhole(key))
+        }
         let name = KernelReader.interface(of: route, table)
         guard let wanted = state.routes.desired(key) else {
             // Ours without being wanted: somebody put it on an interface of ours.

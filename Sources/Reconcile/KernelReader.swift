@@ -137,10 +137,15 @@ struct KernelReader {
         into state: inout TrackedState, _ objects: [NexthopObject], _ table: InterfaceTable
     ) throws(NetlinkError) {
         var observed: [RouteKey: RouteValue] = [:]
+        var blackholes: [RouteKey: BlackholeValue] = [:]
         var conflicts: [RouteKey: String] = [:]
         var objectsByID: [UInt32: NexthopObject]?
         for var route in try kernel.routes(RouteFilter(table: Route.mainTable)) {
             guard let key = Self.key(of: route) else { continue }
+            if let blackhole = Self.ownBlackhole(route, policy, state) {
+                blackholes[key] = blackhole
+                continue
+            }
             // With net.ipv4.nexthop_compat_mode off the kernel gives the object's id alone.
             if case .nexthopObject(let id, nil) = route.path {
                 let known = objectsByID ?? Dictionary(objects.map { ($0.id, $0) }) { $1 }
@@ -162,7 +167,16 @@ struct KernelReader {
             }
         }
         state.routes.replaceObserved(observed)
+        state.blackholes.replaceObserved(blackholes)
         state.conflicts = conflicts.filter { observed[$0.key] == nil }
+    }
+
+    /// `nil` for a route that does not drop packets, or not Weft's.
+    static func ownBlackhole(_ route: Route, _ policy: OwnershipPolicy, _ state: TrackedState) -> BlackholeValue? {
+        guard route.type == .blackhole else { return nil }
+        let isWanted = state.blackholes.desired(.blackhole(route.destination)) != nil
+        guard policy.ownsBlackhole(route, isWanted: isWanted) else { return nil }
+        return BlackholeValue(isMarked: route.proto == OwnershipPolicy.routeProtocol)
     }
 
     /// `nil` for what Weft never makes and never looks at: cached exceptions and routes by type of service or source.

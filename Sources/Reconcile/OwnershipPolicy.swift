@@ -33,11 +33,18 @@ public struct OwnershipPolicy: Hashable, Sendable {
         // Addresses bring the kernel's own routes with them, which go when the address goes.
         if route.proto == .kernel { return .foreign }
         if let interface, interfaces.contains(interface) { return .ours }
-        if route.proto == Self.routeProtocol {
-            return networks.contains { $0.contains(route.destination.address) && $0.length <= route.destination.length }
-                ? .ours : .foreign
-        }
+        if route.proto == Self.routeProtocol { return isInNetworks(route.destination) ? .ours : .foreign }
         // A stock flanneld leaves routes with protocol boot behind, which are adopted when they match a lease.
         return route.proto == .boot && isWanted && route.type == .unicast ? .ours : .foreign
+    }
+
+    /// Whether a route that drops packets is Weft's, or a stock flanneld's that drops what `isWanted` says Weft is to drop:
+    /// flannel's has the metric of a container engine's bridge, which it cuts off when it comes first.
+    func ownsBlackhole(_ route: Route, isWanted: Bool) -> Bool {
+        route.proto == Self.routeProtocol ? isInNetworks(route.destination) : route.proto == .boot && isWanted
+    }
+
+    private func isInNetworks(_ block: IPPrefix) -> Bool {
+        networks.contains { $0.contains(block.address) && $0.length <= block.length }
     }
 }

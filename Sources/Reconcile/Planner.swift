@@ -106,7 +106,8 @@ struct Planner {
         // Forwarding entries before the neighbours that name their MACs, as those come before the routes.
         planForwardingEntries(state, &first, &last)
         planNeighbours(state, &first, &last)
-        let routes = planRoutes(&state, nexthops: &first, last: &last)
+        let blackholes = planBlackholes(state)
+        let routes = planRoutes(&state, nexthops: &first, last: &last) + blackholes
         return first + routes + last + unwantedLinks(state)
     }
 
@@ -207,6 +208,30 @@ struct Planner {
         for nexthop in abandoned {
             guard let id = state.nexthops[nexthop] else { continue }
             last.append(PlannedRequest(request: .deleteNexthop(id: id), object: .nexthop(nexthop), effect: .clears))
+        }
+        return puts + removals
+    }
+
+    /// Ours before another's that it stands in for goes.
+    private func planBlackholes(_ state: TrackedState) -> [PlannedRequest] {
+        var puts: [PlannedRequest] = []
+        var removals: [PlannedRequest] = []
+        for key in state.blackholes.pending where isDue(.blackhole(key)) {
+            guard let step = state.blackholes.step(for: key) else { continue }
+            var route = Route(
+                destination: key.destination, proto: OwnershipPolicy.routeProtocol, type: .blackhole,
+                metric: key.metric,
+                path: .none)
+            switch step {
+            case .add:
+                puts.append(PlannedRequest(request: .addRoute(route), object: .blackhole(key), effect: .sets))
+            case .change:
+                puts.append(PlannedRequest(request: .replaceRoute(route), object: .blackhole(key), effect: .sets))
+            case .remove(let held):
+                if !held.isMarked { route.proto = .boot }
+                route.scope = .nowhere
+                removals.append(PlannedRequest(request: .deleteRoute(route), object: .blackhole(key), effect: .clears))
+            }
         }
         return puts + removals
     }

@@ -326,7 +326,7 @@ extension ObjectKey {
         switch self {
         case .link: "links"
         case .address: "addresses"
-        case .route: "routes"
+        case .route, .blackhole: "routes"
         case .neighbour: "neighbours"
         case .fdb: "fdb"
         case .nexthop: "nexthops"
@@ -336,7 +336,7 @@ extension ObjectKey {
     /// There for the host itself and not for the sake of one peer.
     fileprivate var isHosts: Bool {
         switch self {
-        case .link, .address: true
+        case .link, .address, .blackhole: true
         case .route, .neighbour, .fdb, .nexthop: false
         }
     }

@@ -8,6 +8,7 @@ public enum ObjectKey: Hashable, Sendable {
     case link(InterfaceName)
     case address(AddressKey)
     case route(RouteKey)
+    case blackhole(RouteKey)
     case neighbour(NeighbourKey)
     case fdb(FDBKey)
     case nexthop(NexthopKey)
@@ -34,6 +35,11 @@ struct RouteValue: Equatable {
     var isMarked: Bool
 }
 
+/// A route that drops packets; `isMarked` says that it carries Weft's protocol number.
+struct BlackholeValue: Equatable {
+    var isMarked: Bool
+}
+
 /// The value of an object that is fully said by its key.
 struct Presence: Equatable {}
 
@@ -42,6 +48,7 @@ struct TrackedState {
     var links = DeltaTracker<InterfaceName, LinkValue>()
     var addresses = DeltaTracker<AddressKey, Presence>()
     var routes = DeltaTracker<RouteKey, RouteValue>()
+    var blackholes = DeltaTracker<RouteKey, BlackholeValue>()
     var neighbours = DeltaTracker<NeighbourKey, MACAddress>()
     var fdb = DeltaTracker<FDBKey, IPAddress>()
     /// Wanted interfaces that somebody gave another name, by the name they should have: their indices.
@@ -57,7 +64,7 @@ struct TrackedState {
     var departed: Set<ObjectKey> = []
 
     /// This host's own interfaces and addresses are as they should be, whatever its peers' objects are.
-    var isHostSettled: Bool { links.pending.isEmpty && addresses.pending.isEmpty }
+    var isHostSettled: Bool { links.pending.isEmpty && addresses.pending.isEmpty && blackholes.pending.isEmpty }
 
     /// What differs, somebody else's routes where ours should be left out.
     var pendingObjects: Set<ObjectKey> {
@@ -65,13 +72,14 @@ struct TrackedState {
         objects.formUnion(links.pending.map(ObjectKey.link))
         objects.formUnion(addresses.pending.map(ObjectKey.address))
         objects.formUnion(routes.pending.lazy.filter { conflicts[$0] == nil }.map(ObjectKey.route))
+        objects.formUnion(blackholes.pending.map(ObjectKey.blackhole))
         objects.formUnion(neighbours.pending.map(ObjectKey.neighbour))
         objects.formUnion(fdb.pending.map(ObjectKey.fdb))
         return objects
     }
 
     var isSettled: Bool {
-        links.pending.isEmpty && addresses.pending.isEmpty && neighbours.pending.isEmpty && fdb.pending.isEmpty
+        isHostSettled && neighbours.pending.isEmpty && fdb.pending.isEmpty
             && routes.pending.allSatisfy { conflicts[$0] != nil }
     }
 
@@ -80,6 +88,8 @@ struct TrackedState {
         addresses.replaceDesired(Dictionary(uniqueKeysWithValues: state.addresses.map { ($0, Presence()) }))
         routes.replaceDesired(state.routes.mapValues { RouteValue(spec: $0, isMarked: true) })
         routeInterfaces = Set(state.routes.values.lazy.map(\.interface))
+        let blackholes = state.blackholes.map { (RouteKey.blackhole($0), BlackholeValue(isMarked: true)) }
+        self.blackholes.replaceDesired(Dictionary(uniqueKeysWithValues: blackholes))
         neighbours.replaceDesired(state.neighbours)
         fdb.replaceDesired(state.fdb)
     }
@@ -89,6 +99,7 @@ struct TrackedState {
         for name in removed.links.keys { links.setDesired(nil, for: name) }
         for key in removed.addresses { addresses.setDesired(nil, for: key) }
         for key in removed.routes.keys { routes.setDesired(nil, for: key) }
+        for block in removed.blackholes { blackholes.setDesired(nil, for: .blackhole(block)) }
         for key in removed.neighbours.keys { neighbours.setDesired(nil, for: key) }
         for key in removed.fdb.keys { fdb.setDesired(nil, for: key) }
         let added = change.added
@@ -97,6 +108,9 @@ struct TrackedState {
         for (key, spec) in added.routes {
             routes.setDesired(RouteValue(spec: spec, isMarked: true), for: key)
             routeInterfaces.insert(spec.interface)
+        }
+        for block in added.blackholes {
+            blackholes.setDesired(BlackholeValue(isMarked: true), for: .blackhole(block))
         }
         for (key, mac) in added.neighbours { neighbours.setDesired(mac, for: key) }
         for (key, destination) in added.fdb { fdb.setDesired(destination, for: key) }
@@ -112,6 +126,8 @@ struct TrackedState {
         case (.address(let key), .clears): addresses.setObserved(nil, for: key)
         case (.route(let key), .sets): routes.noteDone(key)
         case (.route(let key), .clears): routes.setObserved(nil, for: key)
+        case (.blackhole(let key), .sets): blackholes.noteDone(key)
+        case (.blackhole(let key), .clears): blackholes.setObserved(nil, for: key)
         case (.neighbour(let key), .sets): neighbours.noteDone(key)
         case (.neighbour(let key), .clears): neighbours.setObserved(nil, for: key)
         case (.fdb(let key), .sets): fdb.noteDone(key)
@@ -133,6 +149,7 @@ struct TrackedState {
         case .neighbour(let key): return table.indices[key.interface] != nil
         case .fdb(let key): return table.indices[key.interface] != nil
         case .route(let key): return routes.desired(key).map { table.isUp($0.spec.interface) } ?? true
+        case .blackhole: return true
         case .nexthop(let key): return table.indices[key.interface] != nil
         }
     }

@@ -23,6 +23,8 @@ final class FakeSettings: InterfaceSettings {
 struct Bench {
     static let overlay = InterfaceName("flannel.1")!
     static let uplinkName = InterfaceName("eth0")!
+    static let bridge = InterfaceName("docker0")!
+    static let ownSubnet = IPPrefix("10.5.19.0/24")!
     static let policy = OwnershipPolicy(interfaces: [overlay], networks: [IPPrefix("10.5.0.0/16")!])
 
     let kernel = FakeKernel()
@@ -45,6 +47,7 @@ struct Bench {
             mac: MACAddress("ee:04:0a:05:13:00")!)
         state.addresses.insert(
             AddressKey(interface: overlay, address: IPAddress("10.5.19.0")!, prefixLength: 32))
+        state.blackholes = [ownSubnet]
         for number in peers { state.merge(peer(number)) }
         return state
     }
@@ -71,6 +74,7 @@ struct Bench {
         result.addresses = Set(state.addresses.observedState.keys)
         result.routes = state.routes.observedState.filter(\.value.isMarked).mapValues(\.spec)
         #expect(result.routes.count == state.routes.observedState.count, "every route carries the protocol number")
+        result.blackholes = Set(state.blackholes.observedState.filter(\.value.isMarked).keys.map(\.destination))
         result.neighbours = state.neighbours.observedState
         result.fdb = state.fdb.observedState
         // What the reader leaves out of the comparison is looked at without it.

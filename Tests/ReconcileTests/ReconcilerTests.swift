@@ -13,7 +13,7 @@ import Testing
     enum Scenario: String, CaseIterable, Sendable {
         case fromNothing, linkDeleted, linkDown, macChanged, mtuChanged, addressRemoved, extraAddress, routesFlushed
         case routeReplaced, strayRoute, neighbourLost, fdbFlushed, uplinkFlapped, peersChanged, portChanged, alienDevice
-        case fdbPortChanged, renamed
+        case fdbPortChanged, renamed, blackholeDeleted, stockBlackhole, bridgeMade, blackholeUnwanted
     }
 
     func arrange(_ scenario: Scenario, _ bench: Bench) async throws -> DesiredState {
@@ -55,6 +55,25 @@ import Testing
             kernel.change(.replaceForwardingEntry(entry))
         case .renamed:
             kernel.change(.changeLink(LinkChange(index: index, name: InterfaceName("stolen0")!)))
+        case .blackholeDeleted:
+            let key = RouteKey.blackhole(Bench.ownSubnet)
+            kernel.change(
+                .deleteRoute(
+                    Route(
+                        destination: key.destination, proto: .unspecified, type: .blackhole, metric: key.metric,
+                        path: .none)))
+        case .stockBlackhole:
+            kernel.change(.addRoute(Route(destination: Bench.ownSubnet, type: .blackhole, path: .none)))
+        case .bridgeMade:
+            let bridge = try #require(
+                kernel.makeLink(NewLink(name: Bench.bridge, kind: .bridge(BridgeSettings()), isUp: true)))
+            kernel.change(
+                .addAddress(Address(interface: bridge, address: IPAddress("10.5.19.1")!, prefixLength: 24)))
+        case .blackholeUnwanted:
+            var desired = settled
+            desired.blackholes = []
+            await bench.reconciler.update(DesiredChange(removed: Self.blackhole))
+            return desired
         case .uplinkFlapped:
             kernel.change(.changeLink(LinkChange(index: bench.uplink, isUp: false)))
             kernel.change(.changeLink(LinkChange(index: bench.uplink, isUp: true)))
@@ -72,6 +91,36 @@ import Testing
             await bench.reconciler.setDesired(settled, policy: Bench.policy)
         }
         return settled
+    }
+
+    private static let blackhole: DesiredState = {
+        var state = DesiredState()
+        state.blackholes = [Bench.ownSubnet]
+        return state
+    }()
+
+    /// flannel's has the metric of a bridge's own route, and cuts the bridge off when it was there first; an operator's
+    /// own, which says who made it, stays.
+    @Test func stockBlackholeGoesAndOthersRoutesStay() async throws {
+        let bench = try Bench()
+        let bridge = try #require(
+            bench.kernel.makeLink(NewLink(name: Bench.bridge, kind: .bridge(BridgeSettings()), isUp: true)))
+        let operators = Route(
+            destination: IPPrefix("10.5.77.0/24")!, proto: .static, type: .blackhole, metric: 5, path: .none)
+        bench.kernel.change(
+            .addRoute(Route(destination: Bench.ownSubnet, type: .blackhole, metric: 7, path: .none)),
+            .addRoute(operators),
+            .addRoute(Route(destination: IPPrefix("10.5.78.0/24")!, type: .blackhole, path: .none)),
+            .addAddress(Address(interface: bridge, address: IPAddress("10.5.19.1")!, prefixLength: 24)))
+        await bench.reconciler.setDesired(Bench.desired(peers: 1..<3), policy: Bench.policy)
+        try await bench.settle()
+        let routes = try bench.kernel.routes(RouteFilter(table: Route.mainTable))
+        let own = routes.filter { $0.destination == Bench.ownSubnet }
+        #expect(own.map(\.type) == [.unicast, .blackhole], "the bridge's, and ours behind it")
+        #expect(own.last?.proto == OwnershipPolicy.routeProtocol)
+        #expect(own.first?.metric ?? 0 < own.last?.metric ?? 0)
+        #expect(routes.contains(operators))
+        #expect(routes.contains { $0.destination == IPPrefix("10.5.78.0/24")! }, "not our subnet")
     }
 
     @Test(arguments: Scenario.allCases) func heals(_ scenario: Scenario) async throws {
@@ -97,11 +146,14 @@ import Testing
         for table in FaultPlan.Table.allCases {
             for code in [EINTR, ENOBUFS] { plans.append(FaultPlan([.init(.dump(table), code: code)])) }
         }
-        plans.append(
-            FaultPlan(beforeNextBatch: { kernel in
-                guard let link = try? kernel.links().first(where: { $0.name == Bench.overlay }) else { return }
-                kernel.change(.deleteLink(index: link.index))
-            }))
+        // The batch of these does not touch the interface, whose end a notification would tell.
+        if ![.stockBlackhole, .blackholeUnwanted, .blackholeDeleted].contains(scenario) {
+            plans.append(
+                FaultPlan(beforeNextBatch: { kernel in
+                    guard let link = try? kernel.links().first(where: { $0.name == Bench.overlay }) else { return }
+                    kernel.change(.deleteLink(index: link.index))
+                }))
+        }
         for (number, plan) in plans.enumerated() {
             let bench = try Bench()
             let desired = try await arrange(scenario, bench)
@@ -302,7 +354,10 @@ import Testing
     /// Each of others' changes is noticed by its notification alone.
     @Test(
         arguments: Scenario.allCases.filter {
-            ![.fromNothing, .peersChanged, .portChanged, .alienDevice, .uplinkFlapped].contains($0)
+            ![
+                .fromNothing, .peersChanged, .portChanged, .alienDevice, .uplinkFlapped, .bridgeMade,
+                .blackholeUnwanted,
+            ].contains($0)
         }) func driftIsNoticed(_ scenario: Scenario) async throws
     {
         let bench = try Bench()

@@ -100,6 +100,10 @@ actor OverlayController {
         ownInterfaces = backend.ownInterfaces
         var overlay = OverlayState(backend: backend, lease: lease)
         var desired = backend.hostState(lease: lease)
+        if configuration.blackholeRoute {
+            let own = [lease.key.ipv4.map(IPPrefix.v4), lease.key.ipv6.map(IPPrefix.v6)]
+            desired.blackholes = Set(own.compactMap { $0 })
+        }
         desired.apply(overlay.apply(LeaseChanges(updated: self.overlay?.peers ?? waiting.updated)))
         waiting = LeaseChanges()
         self.overlay = overlay
