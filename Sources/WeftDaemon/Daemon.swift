@@ -43,7 +43,8 @@ public struct Daemon: Sendable {
             kernel: kernel, health: health, logger: logger)
         let etcd = try configuration.etcd()
         let registry = EtcdLeaseRegistry(
-            store: V3SubnetStore(configuration: etcd, logger: logger), renewMargin: etcd.renewMargin, logger: logger)
+            store: configuration.etcdAPI.store(configuration: etcd, logger: logger), renewMargin: etcd.renewMargin,
+            logger: logger)
         let reconciler = Reconciler(kernel: kernel, logger: logger)
         let firewall = FirewallKeeper(
             resync: .seconds(configuration.firewallResync), logger: logger)

@@ -122,9 +122,9 @@ public struct Preflight: Sendable {
     }
 
     private func checkRegistry(_ report: inout Report) async -> SubnetSnapshot? {
-        let store: V3SubnetStore
+        let store: any SubnetStore
         do {
-            store = V3SubnetStore(
+            store = configuration.etcdAPI.store(
                 configuration: try configuration.etcd(),
                 logger: Logger(label: "check") { _ in SwiftLogNoOpLogHandler() })
         } catch {
@@ -163,7 +163,7 @@ public struct Preflight: Sendable {
         }
     }
 
-    private static func snapshot(of store: V3SubnetStore, endpoint: Int) async throws -> SubnetSnapshot {
+    private static func snapshot(of store: any SubnetStore, endpoint: Int) async throws -> SubnetSnapshot {
         let (snapshots, found) = AsyncStream<SubnetSnapshot>.makeStream()
         try await store.withSession(endpoint: endpoint) { session in
             found.yield(try await session.snapshot())

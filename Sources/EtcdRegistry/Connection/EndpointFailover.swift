@@ -2,7 +2,7 @@
 ///
 /// Endpoints are tried in turn, each once without a wait; then a jittered wait that doubles with each round.
 struct EndpointFailover: Sendable {
-    private let count: Int
+    private var count: Int
     /// The endpoint to use now.
     private(set) var current = 0
     private var failures = 0
@@ -18,6 +18,15 @@ struct EndpointFailover: Sendable {
 
     init(count: Int) {
         self.count = max(count, 1)
+    }
+
+    /// Takes another number of endpoints. What is known of those that stay, stays.
+    mutating func resize(_ count: Int) {
+        guard count != self.count, count > 0 else { return }
+        self.count = count
+        if current >= count { current = 0 }
+        causes = causes.filter { $0.key < count }
+        needOperator = needOperator.filter { $0 < count }
     }
 
     /// Whether every endpoint failed since one last worked.

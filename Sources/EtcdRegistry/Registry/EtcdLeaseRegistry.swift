@@ -50,6 +50,8 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
     private var saysUnavailable = false
     var repeated = RepeatedLog()
     private var failover: EndpointFailover
+    /// Where the session is.
+    private var endpoint = ""
     /// Sessions in a row that got as far as a list and ended soon after it.
     private var shortSessions = 0
     var listedAt: ContinuousClock.Instant?
@@ -72,6 +74,9 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
         while true {
             try Task.checkCancellation()
             listedAt = nil
+            // Members may have come to be known since.
+            failover.resize(store.endpoints.count)
+            endpoint = store.endpoints[failover.current]
             do {
                 try await store.withSession(endpoint: failover.current) { session in
                     try await self.follow(session)
@@ -120,7 +125,7 @@ extension EtcdLeaseRegistry {
             }
         case .connected:
             if saysUnavailable {
-                logger.notice("registry connected", metadata: ["endpoint": "\(store.endpoints[failover.current])"])
+                logger.notice("registry connected", metadata: ["endpoint": "\(endpoint)"])
             }
             saysUnavailable = false
         }

@@ -3,7 +3,8 @@ import Leases
 /// The registry as Weft uses it, whatever etcd API is spoken: a config, leases with or without a time to live, atomic
 /// writes by revision, and a watch.
 public protocol SubnetStore: Sendable {
-    /// The places where it can be reached, as an operator wrote them; at least one.
+    /// The places where it can be reached, first as an operator wrote them; at least one. What a session finds out may
+    /// change what follows those.
     var endpoints: [String] { get }
     /// Where the config is, for messages: `/coreos.com/network/config`.
     var configKey: String { get }
@@ -38,7 +39,8 @@ public protocol SubnetSession: Sendable {
     /// Drops what ``prepareCreate()`` or a lost ``create(name:value:)`` left unused.
     func discardPrepared() async
 
-    /// Writes a lease again if it is still as in `record`. Its time to live, or being without, stays.
+    /// Writes a lease again if it is still as in `record`. One without a time to live stays without; another's goes on, or
+    /// starts afresh where it can't.
     func replace(_ record: LeaseRecord, value: [UInt8]) async throws(StoreError) -> WriteOutcome
 
     /// Writes a lease that has a time to live again if it is still as in `record`, with the registry's time to live from
@@ -51,7 +53,7 @@ public protocol SubnetSession: Sendable {
     func delete(_ record: LeaseRecord) async throws(StoreError) -> Bool
 
     /// Starts a lease's time to live afresh if it is still as in `record`, without a change that watchers see, unless
-    /// its time to live is another one than the registry's.
+    /// its time to live is another one than the registry's. The mod revision may be another afterwards.
     func renew(_ record: LeaseRecord) async throws(StoreError) -> RenewOutcome
 }
 

@@ -10,10 +10,17 @@ struct EtcdVersion: Comparable, Sendable {
         self.minor = minor
     }
 
-    /// Reads the answer to `/version`: `{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}`; `nil` when it is something else,
-    /// as etcd 2.0's `etcd 2.0.13`.
+    /// Reads the answer to `/version`: `{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}`, or etcd 2.0's `etcd 2.0.13`.
     init?(answer: [UInt8]) {
-        guard let json = try? JSONValue(answer: answer), let text = json["etcdcluster"]?.text else { return nil }
+        let text: String
+        if let json = try? JSONValue(answer: answer) {
+            guard let cluster = json["etcdcluster"]?.text else { return nil }
+            text = cluster
+        } else {
+            let plain = String(decoding: answer.prefix(64), as: UTF8.self)
+            guard plain.hasPrefix("etcd ") else { return nil }
+            text = String(plain.dropFirst(5))
+        }
         let parts = text.split(separator: ".").prefix(2).map { Int($0) }
         guard parts.count == 2, let major = parts[0], let minor = parts[1] else { return nil }
         self.init(major: major, minor: minor)

@@ -135,6 +135,7 @@ extension V2Session {
                     throw .cancelled
                 }
                 try await checkLeader()
+                await refreshMembers()
             }
         } catch {
             return .failure(error)

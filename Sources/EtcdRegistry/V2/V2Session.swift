@@ -76,14 +76,29 @@ final class V2Session: SubnetSession {
 
 // What kind of etcd it is.
 extension V2Session {
+    /// The version that all members have at least; `nil` when etcd does not say.
+    func version() async throws(StoreError) -> EtcdVersion? {
+        let answer = try await send(
+            V2Request(method: .GET, path: "/version"), RequestSubject("ask for etcd's version", key: ""))
+        return EtcdVersion(answer: answer.body)
+    }
+
     /// Whether every member knows `refresh`; an older one would write an empty value.
     func knowsRefresh() async throws(StoreError) -> Bool {
         if let known = canRefresh.withLock({ $0 }) { return known }
-        let answer = try await send(
-            V2Request(method: .GET, path: "/version"), RequestSubject("ask for etcd's version", key: ""))
-        let knows = EtcdVersion(answer: answer.body).map { $0 >= EtcdVersion(major: 2, minor: 3) } ?? false
+        let knows = try await version().map { $0 >= EtcdVersion(major: 2, minor: 3) } ?? false
         canRefresh.withLock { $0 = knows }
         return knows
+    }
+
+    /// Reads the list of members, now and then. It is for a rainy day, so that no failure is worth a word.
+    func refreshMembers() async {
+        guard store.claimMemberRefresh() else { return }
+        let request = V2Request(method: .GET, path: "/v2/members")
+        guard let answer = try? await send(request, RequestSubject("list members", key: "")),
+            answer.status == 200, let urls = try? EtcdMembers.clientURLs(answer.body)
+        else { return }
+        store.takeMembers(urls)
     }
 }
 

@@ -7,8 +7,8 @@ import Synchronization
 
 /// etcd over its v2 API, which etcd 3.4 and 3.5 have with `--enable-v2` and older ones always.
 public final class V2SubnetStore: SubnetStore {
-    /// The configured URLs, in order.
-    public let endpoints: [String]
+    /// The configured URLs, in order; then those of other members, when etcd has named them.
+    public var endpoints: [String] { (configuration.endpoints + members.withLock { $0 }).map(\.description) }
     /// `<prefix>/config`.
     public var configKey: String { "\(configuration.prefix)/config" }
     /// An `etcdctl set` with an example config for VXLAN.
@@ -24,6 +24,9 @@ public final class V2SubnetStore: SubnetStore {
     let timing: V2Timing
     /// Outlives a session, as the leases do.
     let ages = V2LeaseAges()
+    /// Members that are not configured, tried after those that are.
+    private let members = Mutex<[EtcdEndpoint]>([])
+    private let membersReadAt = Mutex<ContinuousClock.Instant?>(nil)
 
     /// Nothing is connected before the first session.
     public convenience init(configuration: EtcdConfiguration, logger: Logger) {
@@ -34,7 +37,6 @@ public final class V2SubnetStore: SubnetStore {
         self.configuration = configuration
         self.logger = logger
         self.timing = timing
-        endpoints = configuration.endpoints.map(\.description)
     }
 
     /// Sets up TLS; connections are made as requests need them, three at most while leases are followed.
@@ -43,12 +45,42 @@ public final class V2SubnetStore: SubnetStore {
     public func withSession(
         endpoint index: Int, _ body: @Sendable (any SubnetSession) async throws -> Void
     ) async throws {
-        let endpoint = configuration.endpoints[index]
+        try await withOwnSession(endpoint: index) { try await body($0) }
+    }
+
+    func withOwnSession(endpoint index: Int, _ body: @Sendable (V2Session) async throws -> Void) async throws {
+        let all = configuration.endpoints + members.withLock { $0 }
+        guard all.indices.contains(index) else {
+            throw StoreError(.unavailable, cause: "etcd has fewer members than before")
+        }
+        let endpoint = all[index]
         let client = try makeClient(endpoint)
         // A client of the session's own leaves no connection behind, and reads renewed certificates. Nobody waits for its
         // end: a connection attempt in a black hole has its own timeout.
         defer { Task { try? await client.shutdown() } }
         try await body(V2Session(store: self, endpoint: endpoint, client: client))
+    }
+
+    /// Whether the list of members is due to be read; if so, the caller reads it.
+    func claimMemberRefresh() -> Bool {
+        membersReadAt.withLock { readAt in
+            let now = ContinuousClock.now
+            if let readAt, now - readAt < timing.memberInterval { return false }
+            readAt = now
+            return true
+        }
+    }
+
+    /// Takes what the members say of themselves.
+    func takeMembers(_ clientURLs: [String]) {
+        let usable = EtcdMembers.fallbacks(clientURLs, configured: configuration.endpoints)
+        members.withLock { members in
+            guard members != usable else { return }
+            members = usable
+            logger.info(
+                "etcd members known besides the configured ones",
+                metadata: ["endpoints": "\(usable.map(\.description).joined(separator: ","))"])
+        }
     }
 
     private func makeClient(_ endpoint: EtcdEndpoint) throws(StoreError) -> HTTPClient {
@@ -80,6 +112,8 @@ struct V2Timing: Sendable {
     /// How long a request waits for a change. Less than the minute after which proxies and firewalls cut quiet
     /// connections, and short enough that etcd's history goes back to its beginning.
     var longestPoll = Duration.seconds(45)
+    /// From one look at the list of members to the next.
+    var memberInterval = Duration.seconds(600)
 }
 
 extension EtcdTLS {

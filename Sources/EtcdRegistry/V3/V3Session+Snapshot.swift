@@ -19,6 +19,15 @@ extension V3Session {
         }
     }
 
+    /// The config's text, `nil` when there is none.
+    func readConfig() async throws(StoreError) -> [UInt8]? {
+        let request = EtcdRangeRequest.with { $0.key = Data(keys.config.utf8) }
+        let answer = try await call(RequestSubject("read the config", key: keys.config)) { metadata, options in
+            try await EtcdKV.Client(wrapping: self.client).range(request, metadata: metadata, options: options)
+        }
+        return answer.kvs.first.map { [UInt8]($0.value) }
+    }
+
     private func snapshot(pageSize: Int64) async throws(StoreError) -> SubnetSnapshot {
         var list = try await firstPage(pageSize)
         while let next = list.next {

@@ -41,6 +41,10 @@ public final class V3SubnetStore: SubnetStore {
     public func withSession(
         endpoint index: Int, _ body: @Sendable (any SubnetSession) async throws -> Void
     ) async throws {
+        try await withOwnSession(endpoint: index) { try await body($0) }
+    }
+
+    func withOwnSession(endpoint index: Int, _ body: @Sendable (V3Session) async throws -> Void) async throws {
         let endpoint = configuration.endpoints[index]
         let transport: HTTP2ClientTransport.Posix
         do {

@@ -1,3 +1,4 @@
+import EtcdRegistry
 import IPNetwork
 import LinuxSystem
 
@@ -19,6 +20,8 @@ public struct DaemonConfiguration: Hashable, Sendable {
     public var etcdEndpoints = ["http://127.0.0.1:4001", "http://127.0.0.1:2379"]
     /// Begins with a slash and does not end with one.
     public var etcdPrefix = "/coreos.com/network"
+    /// Which of etcd's APIs holds the network.
+    public var etcdAPI = EtcdAPIVersion.auto
     /// A path; goes with `etcdCertificateFile`.
     public var etcdKeyFile: String?
     /// A path; goes with `etcdKeyFile`.

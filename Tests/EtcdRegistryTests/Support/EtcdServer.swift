@@ -109,35 +109,51 @@ struct Failure: Error, CustomStringConvertible {
     let description: String
 }
 
-func spawn(_ arguments: [String]) throws -> pid_t {
+/// - Parameter output: where its standard output and error go; nowhere when it is `nil`.
+func spawn(_ arguments: [String], environment: [String: String] = [:], output: Int32? = nil) throws -> pid_t {
     var pid: pid_t = 0
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    for descriptor: Int32 in 0...2 { posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0) }
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0)
+    for descriptor: Int32 in 1...2 {
+        if let output {
+            posix_spawn_file_actions_adddup2(&actions, output, descriptor)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
+        }
+    }
     var pointers = arguments.map { strdup($0) } + [nil]
     defer { for pointer in pointers { free(pointer) } }
-    let code = posix_spawn(&pid, arguments[0], &actions, nil, &pointers, environ)
+    let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    var settings = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
+    defer { for setting in settings { free(setting) } }
+    let code = posix_spawn(&pid, arguments[0], &actions, nil, &pointers, &settings)
     guard code == 0 else { throw Failure(description: "can't start \(arguments[0]): \(code)") }
     return pid
 }
 
+/// Runs a command to its end. Foundation's own way traps when a signal comes while it reads.
 @discardableResult
 func run(_ arguments: [String], environment: [String: String] = [:]) throws -> String {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: arguments[0])
-    process.arguments = Array(arguments.dropFirst())
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = output
-    try process.run()
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    let text = String(decoding: data, as: UTF8.self)
-    guard process.terminationStatus == 0 else {
-        throw Failure(description: "\(arguments.joined(separator: " ")): \(text)")
+    // A file and not a pipe, whose end a server that is started at the same moment would keep open.
+    let path = "\(NSTemporaryDirectory())/weft-output-\(UUID().uuidString)"
+    let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    guard file >= 0 else { throw Failure(description: "\(path): \(errno)") }
+    defer { close(file) }
+    unlink(path)
+    let pid = try spawn(arguments, environment: environment, output: file)
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    var data: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    while true {
+        let count = pread(file, &buffer, buffer.count, data.count)
+        guard count > 0 else { break }
+        data += buffer[..<count]
     }
+    let text = String(decoding: data, as: UTF8.self)
+    guard status == 0 else { throw Failure(description: "\(arguments.joined(separator: " ")): \(text)") }
     return text
 }
 

@@ -1,3 +1,4 @@
+import EtcdRegistry
 import Glibc
 
 extension Flag {
@@ -23,6 +24,13 @@ extension Flag {
                     return "a key that begins with /, such as /coreos.com/network"
                 }
                 configuration.etcdPrefix = "/" + parts.joined(separator: "/")
+                return nil
+            }),
+        Flag(
+            "etcd-api", "API of etcd that holds the network: v2, v3 or auto", default: "auto", since: nil,
+            .text(placeholder: "API") { configuration, value in
+                guard let version = EtcdAPIVersion(rawValue: value) else { return "v2, v3 or auto" }
+                configuration.etcdAPI = version
                 return nil
             }),
         Flag("etcd-keyfile", "private key for TLS to etcd", .optional(\.etcdKeyFile)),
