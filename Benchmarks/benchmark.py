@@ -60,17 +60,21 @@ class Benchmark:
     def with_server(self, body):
         testbed = Testbed()
         try:
-            body(testbed, etcd.Server(testbed, self.options.etcd))
+            body(testbed, etcd.Server(testbed, self.options.etcd, self.options.api))
         finally:
             testbed.close()
 
+    def network(self, backend):
+        return etcd.Network(backend, self.options.dual)
+
     def converge(self, backend, count, target, memory_target):
         """Start with leases present; on the host that the last run leaves, what needs a running daemon."""
+        network = self.network(backend)
 
         def body(testbed, server):
-            server.client.put(f"{etcd.PREFIX}/config", etcd.config(backend))
-            server.client.put_leases(count, backend)
-            measure = measures.Converge(testbed, server, backend, count)
+            server.client.put(f"{etcd.PREFIX}/config", network.config())
+            server.client.put_leases(count, network)
+            measure = measures.Converge(testbed, server, network, count)
             times = {name: [] for name in self.programs}
             memory = {name: [] for name in self.programs}
             # A daemon that does not get there in a minute gets two more chances, not ten minutes.
@@ -84,27 +88,29 @@ class Benchmark:
                         time.sleep(1)
                         memory[name].append(host.memory())
                     host.remove()
-            title = f"{backend}: start with {count:,} leases, exec to all in the kernel"
+            title = f"{network}: start with {count:,} leases, exec to all in the kernel"
             for name in self.programs:
                 self.results.raw(title, name, times[name])
             self.results.add(title, "s", {name: median(times[name]) for name in self.programs}, target, 3)
             if memory_target:
                 for position, (word, goal) in enumerate(zip(["resident", "anonymous", "of files"], memory_target)):
                     figures = {name: median([each[position] for each in memory[name]]) for name in self.programs}
-                    self.results.add(f"{backend}: memory with {count:,} leases, {word}", "MiB", figures, goal, 1)
+                    self.results.add(f"{network}: memory with {count:,} leases, {word}", "MiB", figures, goal, 1)
 
         self.with_server(body)
 
-    def events(self, backend="vxlan", count=1000):
+    def events(self, count=1000):
+        network = self.network("vxlan")
+
         def body(testbed, server):
-            server.client.put(f"{etcd.PREFIX}/config", etcd.config(backend))
-            server.client.put_leases(count, backend)
+            server.client.put(f"{etcd.PREFIX}/config", network.config())
+            server.client.put_leases(count, network)
             own = measures.put_to_watch(server, self.options.events)
             figures, spare = {}, count
             for name, program in self.programs.items():
-                host, seconds = measures.Converge(testbed, server, backend, count).once(program, 60)
+                host, seconds = measures.Converge(testbed, server, network, count).once(program, 60)
                 if seconds is not None:
-                    times = measures.put_to_route(server, host, backend, spare, self.options.events)
+                    times = measures.put_to_route(server, host, network, spare, self.options.events)
                     figures[name] = median(times)
                 spare += self.options.events
                 host.remove()
@@ -116,18 +122,20 @@ class Benchmark:
 
         self.with_server(body)
 
-    def churn(self, backend="vxlan"):
+    def churn(self):
+        network = self.network("vxlan")
+
         def body(testbed, server):
-            server.client.put(f"{etcd.PREFIX}/config", etcd.config(backend))
-            server.client.put_leases(100, backend)
+            server.client.put(f"{etcd.PREFIX}/config", network.config())
+            server.client.put_leases(100, network)
             exact, left = {}, {}
             for name, program in self.programs.items():
                 server.client.delete_own()
                 count = len(server.client.leases())
-                host, _ = measures.Converge(testbed, server, backend, count).once(program, 60)
+                host, _ = measures.Converge(testbed, server, network, count).once(program, 60)
                 outcomes = []
                 for lap in range(self.options.runs):
-                    outcomes.append(measures.churn(server, host, backend, 2000 + lap % 2 * 500))
+                    outcomes.append(measures.churn(server, host, network, 2000 + lap % 2 * 500))
                 good = [seconds for seconds, _ in outcomes if seconds is not None]
                 exact[name] = f"{len(good)} of {len(outcomes)}"
                 left[name] = max(count for _, count in outcomes)
@@ -138,8 +146,10 @@ class Benchmark:
         self.with_server(body)
 
     def together(self, count=30):
+        network = self.network("vxlan")
+
         def body(testbed, server):
-            server.client.put(f"{etcd.PREFIX}/config", etcd.config("vxlan"))
+            server.client.put(f"{etcd.PREFIX}/config", network.config())
             outcomes = {
                 name: measures.together(testbed, server, program, count) for name, program in self.programs.items()
             }
@@ -152,15 +162,17 @@ class Benchmark:
         self.with_server(body)
 
     def throughput(self, backend):
+        network = self.network(backend)
+
         def body(testbed, server):
-            server.client.put(f"{etcd.PREFIX}/config", etcd.config(backend))
+            server.client.put(f"{etcd.PREFIX}/config", network.config())
             for streams in [1, 4]:
                 rates = {name: [] for name in self.programs}
                 for _ in range(self.options.transfers):
                     for name, program in self.programs.items():
                         rates[name].append(
                             measures.throughput(testbed, server, program, streams, self.options.seconds))
-                title = f"{backend}: TCP, {streams} stream{'s' if streams > 1 else ''}"
+                title = f"{network}: TCP, {streams} stream{'s' if streams > 1 else ''}"
                 for name in self.programs:
                     self.results.raw(title, name, rates[name])
                 self.results.add(title, "Gbit/s", {name: median(rates[name]) for name in self.programs}, "equal")
@@ -173,6 +185,8 @@ def main():
     parser.add_argument("--weftd", required=True)
     parser.add_argument("--flanneld", help="without it, weftd alone is measured")
     parser.add_argument("--etcd", default="/usr/bin/etcd")
+    parser.add_argument("--api", choices=["v3", "v2"], default="v3", help="etcd's API (v3; flanneld up to v0.17 knows v2 alone)")
+    parser.add_argument("--dual", action="store_true", help="leases of both families")
     parser.add_argument("--json", help="file to which figures are added, a JSON object a line")
     parser.add_argument("--runs", type=int, default=10, help="runs of each start and of the churn (10)")
     parser.add_argument("--events", type=int, default=100, help="new leases whose latency is taken (100)")

@@ -66,22 +66,22 @@ class Kernel:
                 yield data, offset, offset + length
                 offset += (length + 3) & ~3
 
-    def raw_routes(self):
+    def raw_routes(self, family):
         """Routes of the main table but for the default route and the kernel's own."""
-        for data, offset, end in self.dump(RTM_GETROUTE, struct.pack("=BBBBBBBBI", socket.AF_INET, *[0] * 8)):
+        for data, offset, end in self.dump(RTM_GETROUTE, struct.pack("=BBBBBBBBI", family, *[0] * 8)):
             _, length, _, _, table, protocol, _, kind = struct.unpack_from("=8B", data, offset + 16)
             if table == 254 and protocol != RTPROT_KERNEL and kind == 1 and length > 0:
                 yield length, data, offset, end
 
-    def count_routes(self):
-        return sum(1 for _ in self.raw_routes())
+    def count_routes(self, family=socket.AF_INET):
+        return sum(1 for _ in self.raw_routes(family))
 
-    def routes(self):
+    def routes(self, family=socket.AF_INET):
         """{"198.18.3.0/24": gateway in hexadecimal}"""
         found = {}
-        for length, data, offset, end in self.raw_routes():
+        for length, data, offset, end in self.raw_routes(family):
             values = attributes(data, offset + 28, end)
-            found[f"{socket.inet_ntoa(values[RTA_DST])}/{length}"] = values.get(RTA_GATEWAY, b"").hex()
+            found[f"{socket.inet_ntop(family, values[RTA_DST])}/{length}"] = values.get(RTA_GATEWAY, b"").hex()
         return found
 
     def neighbours(self, family=socket.AF_INET):
@@ -93,8 +93,8 @@ class Kernel:
                 continue
             values = attributes(data, offset + 28, end)
             address, mac = values.get(NDA_DST), values.get(NDA_LLADDR)
-            if address and mac and len(address) == 4:
-                address = socket.inet_ntoa(address)
+            if address and mac:
+                address = socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
                 key, value = (mac.hex(), address) if family == AF_BRIDGE else (address, mac.hex())
                 found[key] = value
         return found

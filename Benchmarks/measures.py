@@ -11,25 +11,35 @@ import etcd
 import kernel
 
 
-def wanted(leases, backend, own):
+def families(network):
+    return [socket.AF_INET, socket.AF_INET6] if network.dual else [socket.AF_INET]
+
+
+def wanted(leases, network, own):
     """The routes, neighbours and forwarding entries that a host should hold for these leases."""
     routes, neighbours, forwarding = {}, {}, {}
-    for subnet, value in leases.items():
+    for name, value in leases.items():
         if value["PublicIP"] == own:
             continue
-        first, address = subnet.split("/")[0], value["PublicIP"]
-        routes[subnet] = socket.inet_aton(first if backend == "vxlan" else address).hex()
-        if backend == "vxlan":
-            mac = value["BackendData"]["VtepMAC"].replace(":", "")
-            neighbours[first] = mac
-            forwarding[mac] = address
+        for key, family in zip(name.split("&"), families(network)):
+            first, length = key.rsplit("-", 1)
+            data, address = ("BackendData", "PublicIP") if family == socket.AF_INET else ("BackendV6Data", "PublicIPv6")
+            gateway = first if network.backend == "vxlan" else value[address]
+            routes[f"{first}/{length}"] = socket.inet_pton(family, gateway).hex()
+            if network.backend == "vxlan":
+                mac = value[data]["VtepMAC"].replace(":", "")
+                neighbours[first] = mac
+                forwarding[mac] = value[address]
     return routes, neighbours, forwarding
 
 
-def held(poll, backend):
-    if backend != "vxlan":
-        return poll.routes(), {}, {}
-    return poll.routes(), poll.neighbours(), poll.neighbours(kernel.AF_BRIDGE)
+def held(poll, network):
+    routes, neighbours = {}, {}
+    for family in families(network):
+        routes |= poll.routes(family)
+        if network.backend == "vxlan":
+            neighbours |= poll.neighbours(family)
+    return routes, neighbours, poll.neighbours(kernel.AF_BRIDGE) if network.backend == "vxlan" else {}
 
 
 def differences(one, other):
@@ -39,8 +49,8 @@ def differences(one, other):
 class Converge:
     """A number of leases in etcd, then one daemon: seconds from exec to every route, neighbour and forwarding entry."""
 
-    def __init__(self, testbed, server, backend, count):
-        self.testbed, self.server, self.backend, self.count = testbed, server, backend, count
+    def __init__(self, testbed, server, network, count):
+        self.testbed, self.server, self.network, self.count = testbed, server, network, count
 
     def once(self, program, limit):
         """-> host with the daemon running, seconds or None"""
@@ -48,28 +58,33 @@ class Converge:
         host = self.testbed.host(1)
         poll = host.kernel()
         began = time.monotonic()
-        host.start(program)
+        host.start(program, self.server.api)
         seconds = None
         pause = 0.001 if self.count <= 1000 else 0.01
         while time.monotonic() - began < limit and host.process.poll() is None:
-            if poll.count_routes() >= self.count and (
-                self.backend != "vxlan"
-                or len(poll.neighbours()) >= self.count and len(poll.neighbours(kernel.AF_BRIDGE)) >= self.count
-            ):
+            if self.is_complete(poll):
                 seconds = time.monotonic() - began
                 break
             time.sleep(pause)
         poll.close()
         return host, seconds
 
+    def is_complete(self, poll):
+        both = families(self.network)
+        if not all(poll.count_routes(family) >= self.count for family in both):
+            return False
+        return self.network.backend != "vxlan" or (
+            all(len(poll.neighbours(family)) >= self.count for family in both)
+            and len(poll.neighbours(kernel.AF_BRIDGE)) >= self.count * len(both))
 
-def exact(server, host, backend, limit=10):
+
+def exact(server, host, network, limit=10):
     """Waits until the kernel holds exactly what the leases say; seconds, or None, and how many entries differ."""
     poll = host.kernel()
     began = time.monotonic()
-    goal = wanted(server.client.leases(), backend, host.address)
+    goal = wanted(server.client.leases(), network, host.address)
     while True:
-        count = differences(goal, held(poll, backend))
+        count = differences(goal, held(poll, network))
         elapsed = time.monotonic() - began
         if count == 0 or elapsed > limit or host.process.poll() is not None:
             poll.close()
@@ -79,8 +94,8 @@ def exact(server, host, backend, limit=10):
 
 def put_to_watch(server, count):
     """Milliseconds from sending a put to etcdctl's watch of it."""
-    watch = etcd.Watch(server.address, "/weft-bench/")
-    client = etcd.Client(server.address)
+    watch = etcd.Watch(server, "/weft-bench/")
+    client = server.connect()
     # The watch is there when it answers to a put.
     while not watch.drain(0.2):
         client.put("/weft-bench/start", "x")
@@ -89,26 +104,27 @@ def put_to_watch(server, count):
     times = []
     for index in range(count):
         began = time.monotonic()
-        client.send("kv/put", client.put_body(f"/weft-bench/{index}", etcd.lease(index, "vxlan")[1]))
+        client.send_put(f"/weft-bench/{index}", etcd.Network("vxlan").lease(index)[1])
         watch.drain(5)
         times.append((time.monotonic() - began) * 1e3)
         client.answer()
         time.sleep(0.02)
         watch.drain(0)
     watch.stop()
-    client.call("kv/deleterange", {"key": etcd.coded("/weft-bench/"), "range_end": etcd.coded("/weft-bench0")})
+    client.delete_all("/weft-bench/")
     return times
 
 
-def put_to_route(server, host, backend, first, count):
+def put_to_route(server, host, network, first, count):
     """Milliseconds from sending the put of a new lease to the kernel's word of its route."""
     news = host.kernel(kernel.RTMGRP_IPV4_ROUTE)
-    client = etcd.Client(server.address)
+    client = server.connect()
     times = []
     for index in range(first, first + count):
-        subnet, value = etcd.lease(index, backend)
+        name, value = network.lease(index)
+        subnet = name.split("-")[0]
         began = time.monotonic()
-        client.send("kv/put", client.put_body(f"{etcd.PREFIX}/subnets/{subnet}-24", value))
+        client.send_put(f"{etcd.PREFIX}/subnets/{name}", value)
         while time.monotonic() - began < 10:
             if select.select([news.socket], [], [], 1)[0] and subnet in news.route_news():
                 times.append((time.monotonic() - began) * 1e3)
@@ -119,26 +135,26 @@ def put_to_route(server, host, backend, first, count):
     return times
 
 
-def churn(server, host, backend, first, operations=1000):
+def churn(server, host, network, first, operations=1000):
     """Puts and deletes leases over eight connections as fast as etcd takes them; what `exact` says afterwards."""
     lanes = 8
     each = operations // lanes // 2
 
     def lane(number):
-        client = etcd.Client(server.address)
+        client = server.connect()
         base = first + number * each
         for index in range(base, base + each):
-            client.put_lease(index, backend)
+            client.put_lease(index, network)
             # Every third lease stays for the next lap.
             if index % 3:
-                client.delete_lease(index, backend)
+                client.delete_lease(index, network)
             else:
-                client.put_lease(index, backend)
+                client.put_lease(index, network)
 
     with concurrent.futures.ThreadPoolExecutor(lanes) as pool:
         # Threads start in this thread's namespace, where etcd is reached.
         list(pool.map(lane, range(lanes)))
-    return exact(server, host, backend)
+    return exact(server, host, network)
 
 
 def together(testbed, server, program, count, limit=30):
@@ -148,7 +164,7 @@ def together(testbed, server, program, count, limit=30):
     polls = [host.kernel() for host in hosts]
     began = time.monotonic()
     for host in hosts:
-        host.start(program)
+        host.start(program, server.api)
     complete, seconds = 0, None
     while time.monotonic() - began < limit:
         complete = sum(poll.count_routes() >= count - 1 for poll in polls)
@@ -174,7 +190,7 @@ def throughput(testbed, server, program, streams, seconds, limit=15):
         polls = [host.kernel() for host in hosts]
         deadline = time.monotonic() + limit
         for host in hosts:
-            host.start(program)
+            host.start(program, server.api)
             # One after the other: how they get along at once is measured elsewhere.
             while not host.subnet() and time.monotonic() < deadline:
                 time.sleep(0.05)

@@ -76,6 +76,7 @@ class Host:
             self.namespace)
         run("ip", "-n", testbed.switch, "link", "set", f"v{number}", "master", "br0", "up")
         testbed._ip(self.namespace, "addr", "add", f"{self.address}/16", "dev", "eth0")
+        testbed._ip(self.namespace, "addr", "add", f"fd00:172::{number:x}/64", "dev", "eth0", "nodad")
         testbed._ip(self.namespace, "link", "set", "eth0", "up")
         testbed._ip(self.namespace, "route", "add", "default", "via", testbed.switch_address)
         run("ip", "netns", "exec", self.namespace, "sysctl", "-qw", "net.ipv4.ip_forward=1")
@@ -91,14 +92,14 @@ class Host:
         finally:
             self.testbed.go_home()
 
-    def start(self, program):
-        """Starts the daemon; the thread goes home afterwards."""
+    def start(self, program, api="v3"):
+        """Starts the daemon; flanneld speaks the one API that it knows. The thread goes home afterwards."""
         self.enter()
         try:
             self.process = self.testbed.start(
                 [program, f"--etcd-endpoints=http://{self.testbed.switch_address}:2379", "--iface=eth0", "--ip-masq",
                  f"--subnet-file={self.subnet_file}"],
-                self.log, {"PATH": os.environ["PATH"]})
+                self.log, {"PATH": os.environ["PATH"], "FLANNELD_ETCD_API": api})
         finally:
             self.testbed.go_home()
 
