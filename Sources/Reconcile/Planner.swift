@@ -13,9 +13,10 @@ struct PlannedRequest {
 /// Turns differences into requests, in an order that keeps traffic flowing: what a route uses comes before the route, and
 /// goes after it.
 struct Planner {
-    /// From this many routes on, next hops become nexthop objects: the kernel finds equal next hops of one interface by
-    /// walking a list, so that inserting routes with gateways of their own is quadratic (fib_semantics.c,
-    /// `fib_info_hashfn`), and objects are not in that list.
+    /// From this many IPv4 routes on, next hops become nexthop objects: the kernel finds equal next hops of one interface
+    /// by walking a list, so that inserting routes with gateways of their own is quadratic (fib_semantics.c,
+    /// `fib_info_hashfn`), and objects are not in that list. IPv6 has no such list (10,000 routes take a tenth of a
+    /// second), and keeps plain routes.
     static let nexthopObjectThreshold = 1_500
     /// Ids of Weft's nexthop objects begin here ("WE" in ASCII); other daemons count from 1.
     static let firstNexthopID: UInt32 = 0x5745_0000
@@ -160,12 +161,18 @@ struct Planner {
         }
     }
 
+    private static func needsNexthopObjects(_ state: TrackedState) -> Bool {
+        // Below the threshold in all, no need to look at each.
+        state.routes.desiredCount >= nexthopObjectThreshold
+            && state.routes.desiredValues.count { $0.spec.gateway?.isIPv6 == false } >= nexthopObjectThreshold
+    }
+
     /// - Returns: routes to add and change, then routes to remove. Nexthop objects that they need go to `nexthops`, those
     ///   that nothing uses any more to `last`.
     private func planRoutes(
         _ state: inout TrackedState, nexthops: inout [PlannedRequest], last: inout [PlannedRequest]
     ) -> [PlannedRequest] {
-        let usesObjects = state.routes.desiredCount >= Self.nexthopObjectThreshold
+        let usesObjects = Self.needsNexthopObjects(state)
         var freeID = max(Self.firstNexthopID, (state.nexthops.values.max() ?? 0) &+ 1)
         var puts: [PlannedRequest] = []
         var removals: [PlannedRequest] = []
@@ -180,7 +187,7 @@ struct Planner {
                 }
                 var path = RoutePath.single(
                     NextHop(gateway: value.spec.gateway, interface: index, onlink: value.spec.onlink))
-                if usesObjects, let gateway = value.spec.gateway {
+                if usesObjects, let gateway = value.spec.gateway, !gateway.isIPv6 {
                     let nexthop = NexthopKey(gateway: gateway, interface: value.spec.interface)
                     let id = state.nexthops[nexthop] ?? freeID
                     if id == freeID {

@@ -313,6 +313,20 @@ import Testing
         #expect(await bench.reconciler.reconcile().didRead)
     }
 
+    @Test func manyIPv6RoutesStayPlain() async throws {
+        let bench = try Bench()
+        var desired = Bench.desired(peers: 1..<3)
+        for number in 1..<(Planner.nexthopObjectThreshold + 2) {
+            let gateway = IPAddress.v6(IPv6Address(rawValue: (0xfd00_0010_0000_0000 + UInt128(number)) << 64))
+            let key = RouteKey(destination: try #require(IPPrefix(gateway, length: 64)))
+            desired.routes[key] = RouteSpec(interface: Bench.overlay, gateway: gateway, onlink: true)
+        }
+        await bench.reconciler.setDesired(desired, policy: Bench.policy)
+        try await bench.settle(1)
+        #expect(try bench.observed().routes == desired.routes)
+        #expect(try bench.kernel.nexthops().isEmpty)
+    }
+
     @Test func manyRoutesUseNexthopObjects() async throws {
         let bench = try Bench()
         let many = 1..<(Planner.nexthopObjectThreshold + 2)
