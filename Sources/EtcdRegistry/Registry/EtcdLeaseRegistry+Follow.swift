@@ -43,8 +43,9 @@ extension EtcdLeaseRegistry {
             leases = set
         }
         change { $0.replaceAll(snapshot.leases) }
-        // Peers don't wait for our own lease, which perhaps can't be written.
-        flush()
+        // Peers don't wait for our own lease, which perhaps can't be written. Until it is known, though, a lease with
+        // this host's PublicIP would pass for somebody else's.
+        flush(withRejections: own != nil)
         try await settleOwn(session)
         if own != nil { report(.connected) }
         if own != nil || isFull || retryAt != nil { await session.discardPrepared() }

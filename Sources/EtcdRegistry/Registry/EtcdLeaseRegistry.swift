@@ -136,8 +136,8 @@ extension EtcdLeaseRegistry {
     }
 
     /// Publishes what has piled up. The first update is held back until it is whole; only a condition may precede it.
-    func flush() {
-        if let leases {
+    func flush(withRejections: Bool = true) {
+        if withRejections, let leases {
             let rejections = leases.rejections
             if rejections != publishedRejections {
                 logRejections(rejections)
