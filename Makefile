@@ -3,7 +3,7 @@ SWIFT ?= swift
 CC = gcc
 FLAGS ?= $(WEFT_SWIFT_FLAGS)
 
-.PHONY: lab test release bench format lint check-modules dependencies clean
+.PHONY: lab test release bench format lint check-modules dependencies test-dependencies clean
 
 ## Three hosts, an etcd and six containers on this machine, to look at.
 lab: dependencies
@@ -11,12 +11,13 @@ lab: dependencies
 	$(SWIFT) build $(FLAGS) --product weft
 	.build/debug/weft lab up
 
-## All tests. Kernel tests need root and are skipped without.
-test: dependencies check-modules lint
+## All tests. Kernel tests need root and are skipped without, and so is the tutorial, which also needs Docker and QEMU.
+test: test-dependencies check-modules lint
 	$(SWIFT) build $(FLAGS) --build-tests
 	$(SWIFT) test $(FLAGS) --skip-build
 	Tests/PackagingTests/mk-docker-opts.sh
 	Tests/PackagingTests/operations.py
+	Tests/TutorialTests/run.py namespaces
 
 ## build/release: weftd and weft with the Swift runtime inside, units and scripts.
 release: dependencies
@@ -42,6 +43,9 @@ check-modules:
 
 dependencies:
 	@Scripts/install-dependencies.sh
+
+test-dependencies:
+	@Scripts/install-dependencies.sh test
 
 clean:
 	rm -rf .build build

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the Debian or Ubuntu packages that the lab and the tests need, and only those that are missing.
-# Says nothing when all is there. Docker (for `weft lab up --docker`) is never installed.
+# Installs the Debian or Ubuntu packages that the lab needs, and only those that are missing; with the word "test", those
+# of the tests too, where this is root: Docker and QEMU. Says nothing when all is there.
 set -eu
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -19,12 +19,25 @@ need iperf3 iperf3
 need nft nftables
 need iptables iptables
 
+# Without root the tests that need these are skipped.
+if [ "${1:-}" = test ] && [ "$(id -u)" = 0 ]; then
+    need dockerd docker.io
+    need ping iputils-ping
+    need python3 python3
+    need qemu-system-x86_64 qemu-system-x86
+    need mmdebstrap mmdebstrap
+    need mkfs.ext4 e2fsprogs
+    need ldd libc-bin
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
+fi
+
 # Containers have no C library, so a busybox that loads one is of no use (Ubuntu's package "busybox" is such a one).
 case " $missing " in
 *" busybox-static "*) ;;
 *) if ldd "$(command -v busybox)" 2>/dev/null | grep -q '=>'; then missing="$missing busybox-static"; fi ;;
 esac
 
+# shellcheck disable=SC2086 # a list
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 [ -n "${missing# }" ] || exit 0
 
