@@ -17,6 +17,11 @@ def coded(text):
     return base64.b64encode(text.encode()).decode()
 
 
+def text_of(value):
+    """A value as text: JSON without spaces, as Go writes it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
 class Network:
     """The network under test: its config, and the leases of hosts that are not there, as flannel writes them."""
 
@@ -74,7 +79,7 @@ class Client:
 
     @staticmethod
     def put_body(key, value):
-        return {"key": coded(key), "value": coded(value if isinstance(value, str) else json.dumps(value))}
+        return {"key": coded(key), "value": coded(text_of(value))}
 
     def send_put(self, key, value):
         """Takes ``answer`` afterwards."""
@@ -138,8 +143,9 @@ class ClientV2(Client):
         return json.loads(data)
 
     def send_put(self, key, value):
-        text = value if isinstance(value, str) else json.dumps(value)
-        fields = {"value": text, "ttl": "86400"} if "/subnets/" in key else {"value": text}
+        fields = {"value": text_of(value)}
+        if "/subnets/" in key:
+            fields["ttl"] = "86400"
         self.request("PUT", key, urllib.parse.urlencode(fields))
 
     def delete(self, key):

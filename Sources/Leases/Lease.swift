@@ -27,29 +27,62 @@ public struct LeaseAttributes: Hashable, Sendable {
 }
 
 /// A host's hold on a subnet.
-public struct Lease: Hashable, Sendable {
+///
+/// A value, kept on the heap: each of thousands stands in several tables, which hold a pointer so.
+public struct Lease: Sendable {
+    private var contents: Contents
+
     /// The subnet.
-    public let key: SubnetKey
+    public var key: SubnetKey { contents.fields.key }
     /// What the holder says about itself.
-    public var attributes: LeaseAttributes
+    public var attributes: LeaseAttributes {
+        get { contents.fields.attributes }
+        set {
+            var fields = contents.fields
+            fields.attributes = newValue
+            contents = Contents(fields)
+        }
+    }
     /// The key is without a TTL: an operator set it aside for the host with its PublicIP. It is kept and reused and never
     /// given a TTL.
-    public let isReservation: Bool
+    public var isReservation: Bool { contents.fields.isReservation }
     /// The registry's revision at which the key was made.
-    public let createRevision: Int64
+    public var createRevision: Int64 { contents.fields.createRevision }
     /// The registry's revision at which the key was last written.
-    public let modRevision: Int64
+    public var modRevision: Int64 { contents.fields.modRevision }
 
     /// All fields as given.
     public init(
         key: SubnetKey, attributes: LeaseAttributes, isReservation: Bool, createRevision: Int64, modRevision: Int64
     ) {
-        self.key = key
-        self.attributes = attributes
-        self.isReservation = isReservation
-        self.createRevision = createRevision
-        self.modRevision = modRevision
+        contents = Contents(
+            Fields(
+                key: key, attributes: attributes, isReservation: isReservation, createRevision: createRevision,
+                modRevision: modRevision))
     }
+
+    private struct Fields: Hashable, Sendable {
+        let key: SubnetKey
+        var attributes: LeaseAttributes
+        let isReservation: Bool
+        let createRevision: Int64
+        let modRevision: Int64
+    }
+
+    private final class Contents: Sendable {
+        let fields: Fields
+        init(_ fields: Fields) { self.fields = fields }
+    }
+}
+
+extension Lease: Hashable {
+    /// By all fields.
+    public static func == (lhs: Lease, rhs: Lease) -> Bool {
+        lhs.contents === rhs.contents || lhs.contents.fields == rhs.contents.fields
+    }
+
+    /// Over all fields.
+    public func hash(into hasher: inout Hasher) { hasher.combine(contents.fields) }
 }
 
 /// A key under `<prefix>/subnets/` as the registry holds it, not looked into yet.

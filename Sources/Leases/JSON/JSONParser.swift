@@ -95,7 +95,8 @@ struct JSONParser {
         if current == UInt8(ascii: "}") {
             index += 1
         } else {
-            members.reserveCapacity(4)
+            // What is nested is BackendData with its two members, kept for each lease; the outermost object goes at once.
+            members.reserveCapacity(depth > 1 ? 2 : 8)
             while true {
                 skipSpace()
                 guard current == UInt8(ascii: "\"") else { throw unexpected("a member's name") }
