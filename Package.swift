@@ -73,6 +73,7 @@ let package = Package(
                 nioHTTP1, nioPosix, nioSSL, logging,
             ],
             swiftSettings: strict),
+        .target(name: "Tunnel", dependencies: ["CLinux", "LinuxSystem", "IPNetwork"], swiftSettings: strict),
         .target(name: "Operations", swiftSettings: strict),
         .target(
             name: "WeftDaemon",
@@ -122,6 +123,10 @@ let package = Package(
         .testTarget(
             name: "EtcdRegistryTests", dependencies: ["IPNetwork", "Leases", "EtcdRegistry", logging],
             swiftSettings: strict),
+        .testTarget(
+            name: "TunnelTests", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", "Tunnel"], swiftSettings: strict),
+        .testTarget(
+            name: "TunnelKernelTests", dependencies: ["LinuxSystem", "IPNetwork", "Tunnel"], swiftSettings: strict),
         .testTarget(
             name: "WeftDaemonTests",
             dependencies: ["IPNetwork", "Leases", "LinuxSystem", "Netlink", "Operations", "WeftDaemon"],

@@ -1,0 +1,36 @@
+import Glibc
+import LinuxSystem
+
+/// A detached thread for one packet loop, off the cooperative pool.
+enum LoopThread {
+    private final class Work: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    /// Runs `body` on a thread of its own. Signals go to other threads.
+    static func start(_ body: @escaping @Sendable () -> Void) throws(SystemCallError) {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
+        pthread_attr_setstacksize(&attributes, 256 << 10)
+        let work = Unmanaged.passRetained(Work(body))
+        var everySignal = sigset_t()
+        var previous = sigset_t()
+        sigfillset(&everySignal)
+        pthread_sigmask(SIG_SETMASK, &everySignal, &previous)
+        var thread = pthread_t()
+        let code = pthread_create(
+            &thread, &attributes,
+            { argument in
+                if let argument { Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body() }
+                return nil
+            }, work.toOpaque())
+        pthread_sigmask(SIG_SETMASK, &previous, nil)
+        guard code == 0 else {
+            work.release()
+            throw SystemCallError(code: code, call: "pthread_create", subject: "tunnel")
+        }
+    }
+}
