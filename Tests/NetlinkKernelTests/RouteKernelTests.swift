@@ -36,6 +36,30 @@ import Testing
         #expect(try !host.socket.addresses().contains { $0.address == address.address })
     }
 
+    /// As `ip route get`: the most specific route counts, and policy rules are followed.
+    @Test func lookups() throws {
+        try host.ip("route add default via 192.0.2.254")
+        try host.ip("route add 198.51.100.0/24 via 192.0.2.253 src 192.0.2.1")
+        try host.ip("route add blackhole 198.51.100.128/25")
+        try host.ip("route add unreachable 203.0.113.0/24")
+        let found = { (address: String) in try host.socket.route(to: try ip(address)) }
+        let near = try #require(try found("192.0.2.77"))
+        #expect(near.path.nextHop?.interface == interface && near.path.nextHop?.gateway == nil)
+        #expect(near.preferredSource == IPAddress("192.0.2.1"))
+        #expect(try found("8.8.8.8")?.path.nextHop?.gateway == IPAddress("192.0.2.254"))
+        #expect(try found("198.51.100.1")?.path.nextHop?.gateway == IPAddress("192.0.2.253"))
+        #expect(try found("198.51.100.200") == nil)
+        #expect(try found("203.0.113.9") == nil)
+        #expect(try found("192.0.2.1")?.type == .local)
+        let far = try #require(try found("2001:db8::77"))
+        #expect(far.path.nextHop?.interface == interface && far.preferredSource == IPAddress("2001:db8::1"))
+        #expect(try found("2001:db8:1::1") == nil, "there is no default route")
+        #expect(try found("2001:db8::1")?.type == .local)
+        try host.ip("route add 8.8.8.8 via 192.0.2.252 table 99")
+        try host.ip("rule add to 8.8.8.8 lookup 99")
+        #expect(try found("8.8.8.8")?.path.nextHop?.gateway == IPAddress("192.0.2.252"))
+    }
+
     @Test func pointToPoint() throws {
         let address = Address(
             interface: interface, address: try ip("10.9.0.1"), prefixLength: 32, peer: try ip("10.9.0.2"))

@@ -85,7 +85,7 @@ import Testing
             ["--etcd-prefix=//"],
             "--etcd-prefix is \"//\"; allowed: a key that begins with /, such as /coreos.com/network"
         ),
-        (["--iface-regex=("], "--iface-regex is \"(\"; allowed: \(InterfaceExpression.allowed)"),
+        (["--iface-regex=("], "--iface-regex is \"(\"; allowed: a regular expression as Go has them (a ) is missing)"),
         (["--iface-can-reach=gw"], "--iface-can-reach is \"gw\"; allowed: an IP address"),
         (
             ["--public-ipv6=fe80::1"],

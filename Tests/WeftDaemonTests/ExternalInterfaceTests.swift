@@ -32,9 +32,9 @@ import Testing
             ])
     }()
 
-    func choose(_ change: (inout DaemonConfiguration) -> Void) throws -> ExternalInterface {
+    func choose(_ change: (inout DaemonConfiguration) throws -> Void) throws -> ExternalInterface {
         var configuration = DaemonConfiguration()
-        change(&configuration)
+        try change(&configuration)
         return try ExternalInterface.choose(configuration, from: Self.inventory)
     }
 
@@ -58,16 +58,18 @@ import Testing
     }
 
     @Test func expressionsMatchAddressesThenNames() throws {
-        let byAddress = try choose { $0.interfaceExpressions = [InterfaceExpression("^192\\.0\\.2\\.")!] }
+        let byAddress = try choose { $0.interfaceExpressions = [try InterfaceExpression("^192\\.0\\.2\\.")] }
         #expect(byAddress.facts.interface.text == "eth1")
         #expect(byAddress.facts.mtu == 9000)
         #expect(
-            try choose { $0.interfaceExpressions = [InterfaceExpression("nosuch")!, InterfaceExpression("^eth")!] }
-                .facts.interface.text == "eth0")
+            try choose {
+                $0.interfaceExpressions = [try InterfaceExpression("nosuch"), try InterfaceExpression("^eth")]
+            }
+            .facts.interface.text == "eth0")
         #expect(
             try choose {
                 $0.interfaces = ["nosuch"]
-                $0.interfaceExpressions = [InterfaceExpression("th1$")!]
+                $0.interfaceExpressions = [try InterfaceExpression("th1$")]
             }.facts.interface.text == "eth1")
     }
 

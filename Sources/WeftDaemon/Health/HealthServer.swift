@@ -34,7 +34,22 @@ struct HealthServer: Sendable {
     }
 
     private func serve() async throws {
-        let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        let server = try await listen()
+        try await withTaskCancellationHandler {
+            try await server.closeFuture.get()
+        } onCancel: {
+            server.close(promise: nil)
+        }
+    }
+
+    private func listen() async throws -> any Channel {
+        // As Go: all of IPv4 is all of IPv6 too, where the host has it.
+        if address == .v4(.any), let server = try? await bind("::") { return server }
+        return try await bind("\(address)")
+    }
+
+    private func bind(_ host: String) async throws -> any Channel {
+        try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { [health] channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -42,12 +57,7 @@ struct HealthServer: Sendable {
                     try channel.pipeline.syncOperations.addHandler(HealthHandler(health: health))
                 }
             }
-            .bind(host: "\(address)", port: port).get()
-        try await withTaskCancellationHandler {
-            try await server.closeFuture.get()
-        } onCancel: {
-            server.close(promise: nil)
-        }
+            .bind(host: host, port: port).get()
     }
 }
 

@@ -58,23 +58,25 @@ final class LabHost: Sendable {
 
     // MARK: The daemon
 
-    var usualFlags: [String] {
-        [
-            "--etcd-endpoints=\(endpoints)", "--iface=eth0", "--ip-masq", "--subnet-file=\(subnetFile)",
+    private func usualFlags(_ interface: String?) -> [String] {
+        (interface.map { ["--iface=\($0)"] } ?? []) + [
+            "--etcd-endpoints=\(endpoints)", "--ip-masq", "--subnet-file=\(subnetFile)",
             "--healthz-port=8471",
             "-v=1",
         ]
     }
 
     /// - Parameters:
+    ///   - interface: for --iface, if any.
     ///   - wrapper: a program and its arguments that run the daemon.
     @discardableResult
     func start(
         _ flags: [String] = [], program: String = LabHost.binary, environment: [String: String] = [:],
-        wrapper: [String] = []
+        interface: String? = "eth0", wrapper: [String] = []
     ) throws -> BackgroundProcess {
         let process = try BackgroundProcess(
-            ["ip", "netns", "exec", namespace] + wrapper + [program] + usualFlags + flags, environment: environment,
+            ["ip", "netns", "exec", namespace] + wrapper + [program] + usualFlags(interface) + flags,
+            environment: environment,
             log: logPath)
         daemon.withLock { $0 = process }
         return process

@@ -15,9 +15,12 @@ extension Flag {
             "iface-regex", "expression that its name or address matches; after --iface",
             .text(placeholder: "REGEX") { configuration, value in
                 guard !value.isEmpty else { return nil }
-                guard let expression = InterfaceExpression(value) else { return InterfaceExpression.allowed }
-                configuration.interfaceExpressions.append(expression)
-                return nil
+                do throws(ExpressionError) {
+                    configuration.interfaceExpressions.append(try InterfaceExpression(value))
+                    return nil
+                } catch {
+                    return "a regular expression as Go has them (\(error))"
+                }
             }),
         Flag(
             "iface-can-reach", "address; the interface that the route to it leaves by; after --iface-regex",
