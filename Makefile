@@ -16,6 +16,7 @@ test: test-dependencies check-modules lint
 	$(SWIFT) build $(FLAGS) --build-tests
 	$(SWIFT) test $(FLAGS) --skip-build
 	Tests/PackagingTests/mk-docker-opts.sh
+	Tests/PackagingTests/install.sh
 	Tests/PackagingTests/operations.py
 	Tests/TutorialTests/run.py namespaces
 

@@ -18,6 +18,37 @@ put() { # MODE FILE TARGET
     fi
 }
 
+# Docker's own packages start dockerd without $DOCKER_OPTS.
+# shellcheck disable=SC2016 # the variable is for systemd
+docker_part() {
+    drop_ins=/etc/systemd/system/docker.service.d
+    put 644 docker-weft.conf "$drop_ins/weft.conf"
+    rm -f "$root$drop_ins/weft-options.conf"
+    if [ "$action" = remove ]; then
+        rmdir "$root$drop_ins" 2>/dev/null || true
+        return
+    fi
+    unit=
+    for place in etc lib usr/lib; do
+        if [ -z "$unit" ] && [ -e "$root/$place/systemd/system/docker.service" ]; then
+            unit=$root/$place/systemd/system/docker.service
+        fi
+    done
+    start=$(sed -n 's/^ExecStart=//p' "${unit:-/dev/null}")
+    case $start in
+    *'$DOCKER_OPTS'*) ;;
+    '' | *\\)
+        echo "no ExecStart of a docker.service found that could be added to: see that dockerd gets \$DOCKER_OPTS" >&2
+        ;;
+    *)
+        {
+            echo "# Written by install.sh: $unit's own, with \$DOCKER_OPTS added."
+            printf '[Service]\nExecStart=\nExecStart=%s $DOCKER_OPTS\n' "$start"
+        } >"$root$drop_ins/weft-options.conf"
+        ;;
+    esac
+}
+
 action=install
 docker=no
 case ${1:-} in
@@ -44,7 +75,7 @@ put 644 NetworkManager/10-weft.conf /etc/NetworkManager/conf.d/10-weft.conf
 for page in getting-started operations compatibility; do
     put 644 "docs/$page.md" "/usr/local/share/doc/weft/$page.md"
 done
-[ "$docker" = no ] || put 644 docker-weft.conf /etc/systemd/system/docker.service.d/weft.conf
+if [ "$docker" = yes ]; then docker_part; fi
 
 if [ "$action" = remove ]; then
     rmdir "$root/usr/local/libexec/weft" "$root/usr/local/share/doc/weft" 2>/dev/null || true

@@ -65,7 +65,9 @@ class Host:
         return dict(line.split("=", 1) for line in text.splitlines())
 
     def start_container(self, name, options=""):
-        self.run(f"docker run -d --name {name} --hostname {name} {options} busybox httpd -f -p 80 -h /www", limit=120)
+        # As a first process httpd takes no notice of SIGTERM, and docker would wait ten seconds for it.
+        self.run(f"docker run -d --name {name} --hostname {name} --stop-signal KILL {options} busybox "
+                 "httpd -f -p 80 -h /www", limit=120)
         return self.container_address(name)
 
     def container_address(self, name):

@@ -78,9 +78,9 @@ class Machine(Host):
                 while b"\n" in self.received:
                     line, self.received = self.received.split(b"\n", 1)
                     words = line.split()
-                    if len(words) >= 2 and words[0] == number:
-                        output = base64.b64decode(words[2]) if len(words) > 2 else b""
-                        return int(words[1]), output.decode(errors="replace")
+                    if len(words) >= 3 and words[:2] == [b"=", number]:
+                        output = base64.b64decode(words[3]) if len(words) > 3 else b""
+                        return int(words[2]), output.decode(errors="replace")
                 with contextlib.suppress(TimeoutError):
                     self.received += self.console.recv(1 << 16)
         raise Failure(f"{self.name}: not done within {limit * self.slowness} s: {script}")
@@ -265,6 +265,8 @@ class MachineSteps:
             host.put("/etc/weft/weftd.env", "FLANNELD_ETCD_ENDPOINTS=http://172.30.0.11:2379,http://172.30.0.12:2379\n"
                      f"FLANNELD_IFACE={host.interface}\nFLANNELD_IP_MASQ=true\n"
                      "FLANNELD_HEALTHZ_IP=127.0.0.1\nFLANNELD_HEALTHZ_PORT=10244\n", mode="600")
+            host.until(
+                "weftd --check", "set -a; . /etc/weft/weftd.env; exec weftd --check", expected="weftd would start")
             since = host.run("date +@%s")
             with host.pinging("web", other.container_address("web")):
                 host.run("systemctl -q disable --now flanneld; systemctl -q enable --now weftd", limit=60)

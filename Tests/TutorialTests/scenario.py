@@ -133,10 +133,16 @@ class Tutorial:
         first, second = self.hosts
         return ((first, second), (second, first))
 
+    def both_ways(self, body):
+        """Runs the body for each host and the other one, both at once."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(lambda pair: body(*pair), self.pairs()))
+
     def check_talk(self, name="web"):
         """Containers of two hosts reach each other by their own addresses, unmasqueraded, both ways."""
         self.step(f"the containers {name} reach each other: ping, TCP, full-sized; each is seen by its own address")
-        for host, other in self.pairs():
+
+        def talk(host, other):
             own, remote = host.container_address(name), other.container_address(name)
             answer = host.in_container(name, f"ping -c 3 -W 10 {remote}")
             if " 0% packet loss" not in answer:
@@ -145,6 +151,8 @@ class Tutorial:
             # A full-sized packet, one that may not be cut.
             pid = host.run("docker inspect -f '{{.State.Pid}}' " + name)
             host.run(f"nsenter -t {pid} -n ping -c 1 -W 20 -M do -s {1450 - 28} {remote}")
+
+        self.both_ways(talk)
 
     def check_seen(self, host, command, address):
         seen = host.until(command, command, limit=20)
@@ -156,7 +164,8 @@ class Tutorial:
         self.step("container → host: masqueraded; host → container: by its own address and by a published port")
         # Port 5000 is one that the operator's rules don't let in.
         self.everywhere(lambda host: host.run("for port in 22 5000; do busybox httpd -p $port -h /srv/image/www; done"))
-        for host, other in self.pairs():
+
+        def cross(host, other):
             self.check_seen(
                 host, f"docker exec web timeout 20 wget -qO- http://{other.address}:22/cgi-bin/who", host.address)
             host.until("published port", f"timeout 20 busybox wget -qO- http://{other.address}:8080/cgi-bin/who")
@@ -164,6 +173,8 @@ class Tutorial:
             closed = f"timeout {2 * host.slowness} busybox wget -qO- http://{other.address}:5000/cgi-bin/who"
             if host.attempt(closed)[0] == 0:
                 raise Failure(f"{other.name} answers what its INPUT rules drop")
+
+        self.both_ways(cross)
 
     # What happens to it.
 

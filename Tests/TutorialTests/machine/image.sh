@@ -28,7 +28,8 @@ debian() {
     fetch='export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
         package=$(apt-cache depends linux-image-amd64 | sed -n "s/^ *Depends: \(linux-image-.*\)/\1/p")
         cd "$KERNEL" && apt-get -qq download "$package"'
-    KERNEL=$out/kernel mmdebstrap --customize-hook="$fetch" --quiet --mode=root --variant=minbase --format=directory --skip=output/dev \
+    KERNEL=$out/kernel mmdebstrap --quiet --mode=root --variant=minbase --format=directory --skip=output/dev \
+        --customize-hook="$fetch" \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/zoneinfo/*' \
         --include=systemd-sysv,udev,dbus,kmod,procps,iproute2,iputils-ping,iptables,busybox-static \
