@@ -2,192 +2,256 @@
 struct FirewallApplier: Sendable {
     let tools: FirewallTools
     let hostTables: HostTables
+    private var nftables: NftablesPlane
     /// The families that the last pass saw to, so that one that is switched off is cleaned up once.
     private var servedFamilies: Set<IPFamily> = []
-    /// The script that was written last, to notice one that is wanted again and again.
-    private var lastScript: String?
-    /// How this host's nft prints tables that are right, where that differs from what Weft expects.
-    private var accepted: (wanted: OwnTables, printed: OwnTables)?
+    /// Whether what an earlier run may have left of other families was looked for.
+    private var hasSwept = false
+    /// The restore commands that are too old to choose ports at random.
+    private var withoutRandomFully: Set<String> = []
+    /// The plane that is used instead of one that cannot be; so that the latter is not tried in every pass.
+    private var choice: Choice?
 
-    typealias OwnTables = [NftablesListing.TableKey: [String: NftablesListing.Chain]]
+    private struct Choice {
+        var preference: FirewallPreference
+        var families: [IPFamily]
+        var candidates: [FirewallPlane]
+        var plane: FirewallPlane
+        /// Why it is not the first of the candidates; `nil` when it is.
+        var failure: FirewallError?
+    }
 
     struct Outcome: Sendable {
         var plane: FirewallPlane?
         var writes = 0
         var findings: [FirewallFinding] = []
-        /// The first failure; the pass goes on after one, so that a broken IPv6 does not stop IPv4.
-        var error: FirewallError?
+        /// What is worth a line in the log, once.
+        var notices: [FirewallFinding] = []
+        /// The first failure of each family; the pass goes on after one, so that a broken IPv6 does not stop IPv4.
+        var failures: [IPFamily: FirewallError] = [:]
 
-        mutating func attempt<Value>(
-            _ body: () async throws(FirewallError) -> Value
-        ) async -> Value? {
-            do {
-                return try await body()
-            } catch {
-                self.error = self.error ?? error
-                return nil
-            }
+        mutating func note(_ error: FirewallError, _ families: IPFamily...) {
+            for family in families where failures[family] == nil { failures[family] = error }
         }
+
+        /// Whether the chosen plane lacks rules that it, or another, should get.
+        fileprivate func isFutile(_ isTrial: Bool) -> Bool {
+            failures.values.contains { isTrial || !$0.isUnavailable }
+        }
+
+        /// What keeps the rules from being in place.
+        var error: FirewallError? { failures[.ipv4] ?? failures[.ipv6] }
     }
 
     init(runner: any CommandRunner, hostTables: HostTables) {
         tools = FirewallTools(runner: runner)
+        nftables = NftablesPlane(tools: tools)
         self.hostTables = hostTables
     }
 
     /// Makes the kernel hold `ruleset` in the plane that `preference` chooses, and nothing of Weft's in the others but
-    /// what a drop there calls for.
+    /// what a drop there calls for. Where the host cannot do what is preferred, the other tool is used.
     mutating func apply(_ ruleset: Ruleset, _ preference: FirewallPreference) async -> Outcome {
-        var outcome = Outcome()
-        let plane: FirewallPlane
+        let families = IPFamily.allCases.filter { ruleset.overlay($0) != nil }
+        let candidates: [FirewallPlane]
         do {
-            plane = try tools.choosePlane(preference)
+            candidates = try tools.candidates(preference, families)
         } catch {
-            outcome.error = error
+            var outcome = Outcome()
+            outcome.note(error, .ipv4)
             return outcome
         }
-        outcome.plane = plane
-        await pass(ruleset, plane, families(of: ruleset), &outcome)
+        if let choice, (choice.preference, choice.families, choice.candidates) != (preference, families, candidates) {
+            self.choice = nil
+        }
+        var outcome: Outcome
+        if let choice {
+            outcome = await pass(ruleset, choice.plane, families, isTrial: false)
+        } else {
+            outcome = await firstThatServes(ruleset, preference, families, candidates)
+        }
+        // IPv6 that this kernel cannot do is the host's matter, and IPv4 works.
+        if let failure = outcome.failures[.ipv6], failure.isUnavailable, families.contains(.ipv4) {
+            outcome.failures[.ipv6] = nil
+            outcome.findings.append(
+                FirewallFinding(
+                    summary: "IPv6 firewall rules cannot be set: \(failure.cause)",
+                    remedy: "\(failure.remedy), or set EnableIPv6 to false"))
+        }
+        let finding = outcome.plane.flatMap { tools.compromise(preference, $0, families, choice?.failure) }
+        if let finding { outcome.findings.append(finding) }
         if outcome.error == nil {
-            servedFamilies = Set(IPFamily.allCases.filter { ruleset.overlay($0) != nil })
+            servedFamilies = Set(families)
+            hasSwept = true
         }
         return outcome
     }
 
-    /// Removes all that Weft, or a stock flannel for the same network, put into any plane.
-    mutating func removeEverything(_ ruleset: Ruleset) async -> Outcome {
-        var nothing = ruleset
-        nothing.masquerade = false
-        nothing.forward = false
-        var outcome = Outcome()
-        await pass(nothing, nil, IPFamily.allCases, &outcome)
-        servedFamilies = []
+    private mutating func firstThatServes(
+        _ ruleset: Ruleset, _ preference: FirewallPreference, _ families: [IPFamily], _ candidates: [FirewallPlane]
+    ) async -> Outcome {
+        var tried: [(plane: FirewallPlane, outcome: Outcome)] = []
+        var writes = 0
+        for plane in candidates {
+            var outcome = await pass(ruleset, plane, families, isTrial: candidates.count > 1)
+            writes += outcome.writes
+            outcome.writes = writes
+            let failure = tried.lazy.compactMap { $0.outcome.error }.first
+            if !outcome.failures.values.contains(where: \.isUnavailable) {
+                if let failure, outcome.error == nil {
+                    choice = Choice(
+                        preference: preference, families: families, candidates: candidates, plane: plane,
+                        failure: failure)
+                    if preference == .automatic {
+                        let summary = "\(failure.cause); the rules go to \(plane.rawValue)"
+                        outcome.notices.append(FirewallFinding(summary: summary, remedy: failure.remedy))
+                    }
+                }
+                return outcome
+            }
+            tried.append((plane, outcome))
+        }
+        // None does all: IPv4 counts.
+        guard let best = tried.first(where: { $0.outcome.failures[.ipv4] == nil }) else {
+            return tried.first?.outcome ?? Outcome()
+        }
+        choice = Choice(
+            preference: preference, families: families, candidates: candidates, plane: best.plane,
+            failure: best.plane == candidates.first ? nil : tried.first?.outcome.error)
+        guard candidates.count > 1 else { return best.outcome }
+        var outcome = await pass(ruleset, best.plane, families, isTrial: false)
+        outcome.writes += writes
         return outcome
     }
 
-    private func families(of ruleset: Ruleset) -> [IPFamily] {
-        IPFamily.allCases.filter { ruleset.overlay($0) != nil || servedFamilies.contains($0) }
+    /// Removes every rule, chain and table of Weft's from every plane. Rules of stock's that stand in chains of the
+    /// system stay: a stock daemon may have put them since.
+    mutating func removeEverything() async -> Outcome {
+        hasSwept = false
+        let outcome = await pass(Ruleset(ipv4: nil, masquerade: false, forward: false), nil, [], isTrial: false)
+        servedFamilies = []
+        choice = nil
+        return outcome
     }
 
     /// The chosen plane goes first: when the plane changes, the old rules stay until the new ones are there, and at
-    /// the first start they are in place before anything else is looked at.
+    /// the first start they are in place before anything else is looked at. Where they cannot be put, those in the
+    /// other planes stay.
+    ///
+    /// - Parameter isTrial: whether another plane may serve instead when something is unavailable.
     private mutating func pass(
-        _ ruleset: Ruleset, _ primary: FirewallPlane?, _ families: [IPFamily], _ outcome: inout Outcome
-    ) async {
+        _ ruleset: Ruleset, _ primary: FirewallPlane?, _ families: [IPFamily], isTrial: Bool
+    ) async -> Outcome {
+        var outcome = Outcome(plane: primary)
         // The families whose `filter` table Weft can put accepting rules into with iptables-nft.
         var reachable: Set<IPFamily> = []
         if let primary, primary != .nftables {
             for family in families {
-                let isReached = await settleIptables(primary, family, ruleset, .full, &outcome)
-                if isReached, primary == .iptablesNft { reachable.insert(family) }
+                do {
+                    let isReached = try await settleIptables(primary, family, ruleset, .full, &outcome)
+                    if isReached, primary == .iptablesNft { reachable.insert(family) }
+                } catch {
+                    outcome.note(error, family)
+                }
             }
+            if outcome.isFutile(isTrial) { return outcome }
         }
-        var listing: NftablesListing?
-        if tools.hasNft {
-            listing = await outcome.attempt { () async throws(FirewallError) in try await list() }
-        }
-        if let listing { await settleNftables(listing, primary == .nftables ? ruleset : nil, &outcome) }
+        let listing = await listing(primary, &outcome)
+        if let listing { await nftables.settle(listing, primary == .nftables ? ruleset : nil, &outcome) }
+        if primary == .nftables, outcome.isFutile(isTrial) { return outcome }
 
-        let scope: IptablesRenderer.Scope = primary == nil ? .nothing : .forwardWhereDropped
-        for family in families {
-            for plane in [FirewallPlane.iptablesNft, .iptablesLegacy] where plane != primary {
-                guard isInUse(plane, family, listing) else { continue }
+        for family in IPFamily.allCases {
+            let isServed = families.contains(family)
+            for plane in [FirewallPlane.iptablesNft, .iptablesLegacy] where plane != primary || !isServed {
+                guard isInUse(plane, family, listing, isServed) else { continue }
                 if tools.iptables(plane, family) == nil {
                     // nft still sees, and reports, what iptables-nft holds; nothing but its own command sees legacy.
-                    if plane == .iptablesLegacy, ruleset.forward { outcome.findings.append(Self.unreadable(family)) }
+                    let isUnseen = plane == .iptablesLegacy && isServed && ruleset.forward
+                    if isUnseen { outcome.findings.append(Self.unreadable(family)) }
                     continue
                 }
-                let isReached = await settleIptables(plane, family, ruleset, scope, &outcome)
-                if isReached, plane == .iptablesNft { reachable.insert(family) }
+                let scope: IptablesRenderer.Scope = primary != nil && isServed ? .forwardWhereDropped : .nothing
+                do {
+                    let isReached = try await settleIptables(plane, family, ruleset, scope, &outcome)
+                    if isReached, plane == .iptablesNft { reachable.insert(family) }
+                } catch  where !error.isUnavailable {
+                    outcome.note(error, family)
+                } catch {
+                    // What the kernel does not have holds no rules.
+                }
             }
         }
         if let listing, primary != nil { await inspect(listing, ruleset, reachable, &outcome) }
+        return outcome
+    }
+
+    private func listing(_ primary: FirewallPlane?, _ outcome: inout Outcome) async -> NftablesListing? {
+        guard tools.hasNft else { return nil }
+        do {
+            return try await nftables.list()
+        } catch {
+            // A kernel without nf_tables has no tables of Weft's either.
+            if primary == .nftables || !error.isUnavailable { outcome.note(error, .ipv4, .ipv6) }
+            return nil
+        }
     }
 
     /// - Returns: whether the plane's `filter` table could be read and holds what is wanted.
-    private func settleIptables(
+    private mutating func settleIptables(
         _ plane: FirewallPlane, _ family: IPFamily, _ ruleset: Ruleset, _ scope: IptablesRenderer.Scope,
         _ outcome: inout Outcome
-    ) async -> Bool {
+    ) async throws(FirewallError) -> Bool {
         guard let commands = tools.iptables(plane, family) else {
-            outcome.error =
-                outcome.error
-                ?? FirewallError(
-                    cause: "\(family.iptablesName)-restore is not installed", remedy: "install iptables")
-            return false
+            throw FirewallError(
+                cause: "\(family.iptablesName)-restore is not installed", remedy: "install iptables",
+                kind: .unavailable)
         }
-        let state = await outcome.attempt { () async throws(FirewallError) in try await tools.save(commands) }
-        guard let state else { return false }
-        let renderer = IptablesRenderer(ruleset: ruleset, family: family)
-        if let input = renderer.restoreInput(current: state, scope: scope) {
-            let isWritten: Void? = await outcome.attempt { () async throws(FirewallError) in
-                try await tools.restore(commands, input)
+        var isSecondAttempt = false
+        while true {
+            let state = try await tools.save(commands)
+            var ruleset = ruleset
+            if withoutRandomFully.contains(commands.restore) { ruleset.randomFully = false }
+            let renderer = IptablesRenderer(ruleset: ruleset, family: family)
+            if let input = renderer.restoreInput(current: state, scope: scope) {
+                do {
+                    try await tools.restore(commands, input)
+                } catch {
+                    if error.kind == .noRandomFully, withoutRandomFully.insert(commands.restore).inserted {
+                        outcome.notices.append(.noRandomFully(commands.restore, error.remedy))
+                        continue
+                    }
+                    if error.kind == .perhapsUnavailable, !isSecondAttempt {
+                        isSecondAttempt = true
+                        continue
+                    }
+                    throw error
+                }
+                outcome.writes += 1
             }
-            guard isWritten != nil else { return false }
-            outcome.writes += 1
+            outcome.findings += ForwardFindings(ruleset: ruleset).findings(state, family, plane)
+            return !state.incompatibleTables.contains("filter")
         }
-        outcome.findings += ForwardFindings(ruleset: ruleset).findings(state, family, plane)
-        return !state.incompatibleTables.contains("filter")
-    }
-
-    /// - Parameter ruleset: `nil` to have no tables.
-    private mutating func settleNftables(
-        _ listing: NftablesListing, _ ruleset: Ruleset?, _ outcome: inout Outcome
-    ) async {
-        let renderer = NftablesRenderer(ruleset: ruleset ?? Ruleset(ipv4: nil, masquerade: false, forward: false))
-        let wanted = renderer.wanted
-        if let accepted, accepted.wanted == wanted, accepted.printed == Self.own(listing) { return }
-        guard let script = renderer.script(current: listing) else {
-            lastScript = nil
-            return
-        }
-        let isWritten: Void? = await outcome.attempt { () async throws(FirewallError) in
-            _ = try await tools.nft(script)
-        }
-        guard isWritten != nil else { return }
-        outcome.writes += 1
-        if script == lastScript {
-            // Wanted twice in a row: somebody changed the table, or this nft prints it in another way than expected.
-            let printed = await outcome.attempt { () async throws(FirewallError) in try await list() }
-            if let printed, renderer.script(current: printed) != nil {
-                accepted = (wanted, Self.own(printed))
-            }
-        }
-        lastScript = script
-    }
-
-    private static func own(_ listing: NftablesListing) -> OwnTables {
-        listing.tables.filter { key, _ in IPFamily.allCases.contains { NftablesRenderer.table($0) == key } }
-    }
-
-    /// All chains with their hooks, yet without the rules of others, which may be many; Weft's tables in full.
-    ///
-    /// A command each: nft 1.0.6 reads in only what the last `list` of a script asks for.
-    private func list() async throws(FirewallError) -> NftablesListing {
-        var listing = NftablesListing(parsing: try await tools.nft("list chains\n"))
-        for key in Self.own(listing).keys {
-            let text = try await tools.nft("list table \(key.family) \(key.name)\n")
-            listing.tables.merge(NftablesListing(parsing: text).tables) { $1 }
-        }
-        return listing
     }
 
     /// Whether a plane that was not chosen holds anything that matters. Asking it would cost a process, and asking
     /// iptables-legacy would load its modules.
-    private func isInUse(_ plane: FirewallPlane, _ family: IPFamily, _ listing: NftablesListing?) -> Bool {
+    ///
+    /// - Parameter isServed: whether the overlay has the family; if not, just what is left of Weft's rules matters.
+    private func isInUse(
+        _ plane: FirewallPlane, _ family: IPFamily, _ listing: NftablesListing?, _ isServed: Bool
+    ) -> Bool {
+        let isUnsure = isServed || !hasSwept || servedFamilies.contains(family)
         switch plane {
-        case .nftables: true
-        case .iptablesLegacy: !hostTables.legacy(family).isDisjoint(with: ["filter", "nat", "raw"])
+        case .nftables: return true
+        case .iptablesLegacy:
+            return isUnsure && !hostTables.legacy(family).isDisjoint(with: ["filter", "nat", "raw"])
         case .iptablesNft:
-            listing.map { listing in
-                [
-                    ("filter", ["FORWARD", IptablesRenderer.forwardChain]), ("raw", ["PREROUTING"]),
-                    ("nat", ["POSTROUTING", IptablesRenderer.postroutingChain]),
-                ].contains { table, chains in
-                    let present = listing.tables[.init(family: family.nftablesName, name: table)] ?? [:]
-                    return chains.contains { present[$0] != nil }
-                }
-            } ?? true
+            guard let listing else { return isUnsure }
+            let others = isServed ? [("filter", "FORWARD"), ("raw", "PREROUTING"), ("nat", "POSTROUTING")] : []
+            let own = [("filter", IptablesRenderer.forwardChain), ("nat", IptablesRenderer.postroutingChain)]
+            return (others + own).contains { table, chain in
+                listing.tables[.init(family: family.nftablesName, name: table)]?[chain] != nil
+            }
         }
     }
 
@@ -195,13 +259,19 @@ struct FirewallApplier: Sendable {
         _ listing: NftablesListing, _ ruleset: Ruleset, _ reachable: Set<IPFamily>, _ outcome: inout Outcome
     ) async {
         let rules = ForwardFindings(ruleset: ruleset)
-        let chains = rules.foreignChains(listing, iptablesFamilies: reachable)
-        for chain in chains {
-            // A chain may go between the two lists; then there is no finding about it either.
+        for chain in rules.foreignChains(listing, iptablesFamilies: reachable) {
+            // A chain may go between two lists; then there is no finding about it either.
             let query = "list chain \(chain.table.family) \(chain.table.name) \(chain.name)\n"
             guard let text = try? await tools.nft(query) else { continue }
-            let content = NftablesListing(parsing: text).tables[chain.table]?[chain.name]
-            if let finding = content.flatMap({ rules.finding($0, chain) }) { outcome.findings.append(finding) }
+            var chains = NftablesListing(parsing: text).tables[chain.table] ?? [:]
+            guard let content = chains[chain.name], rules.mayDrop(content) else { continue }
+            // The rest of the table may be long, and is asked for only where it decides.
+            if content.rules.contains(where: { $0.contains("jump ") || $0.contains("goto ") }) {
+                let query = "list table \(chain.table.family) \(chain.table.name)\n"
+                guard let text = try? await tools.nft(query) else { continue }
+                chains = NftablesListing(parsing: text).tables[chain.table] ?? [:]
+            }
+            if let finding = rules.finding(chain, chains) { outcome.findings.append(finding) }
         }
     }
 
@@ -209,5 +279,17 @@ struct FirewallApplier: Sendable {
         FirewallFinding(
             summary: "tables of \(family.iptablesName)-legacy are loaded, and may drop overlay traffic unseen",
             remedy: "install iptables with its legacy commands, or unload the iptable_* and ip6table_* modules")
+    }
+}
+
+extension FirewallError {
+    /// Whether another tool may do what this one cannot.
+    var isUnavailable: Bool { kind == .unavailable || kind == .perhapsUnavailable }
+}
+
+extension FirewallFinding {
+    static func noRandomFully(_ tool: String, _ remedy: String) -> FirewallFinding {
+        FirewallFinding(
+            summary: "\(tool) cannot choose source ports at random; masquerading goes without", remedy: remedy)
     }
 }

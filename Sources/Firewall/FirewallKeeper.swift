@@ -28,6 +28,7 @@ public actor FirewallKeeper {
     private var repairsInARow = 0
     private var lastRepair: ContinuousClock.Instant?
     private var loggedCondition = FirewallCondition.idle
+    private var loggedNotices: Set<FirewallFinding> = []
 
     private let isNoted = Atomic<Bool>(false)
     private let notes: AsyncStream<Void>
@@ -105,15 +106,18 @@ public actor FirewallKeeper {
         }
     }
 
-    /// Removes every rule of Weft's from every plane, and forgets the ruleset.
+    /// Removes every rule, chain and table of Weft's from every plane, and forgets the ruleset. Needs no ruleset before.
     ///
+    /// Rules that a stock flannel v0.11 keeps in the system's own chains are left as they are.
+    ///
+    /// - Returns: how many commands changed the kernel's rules.
     /// - Throws: ``FirewallError``, the first; what could be removed is removed all the same.
-    public func removeEverything() async throws(FirewallError) {
+    @discardableResult
+    public func removeEverything() async throws(FirewallError) -> Int {
         while isChecking { await withCheckedContinuation { waiters.append($0) } }
         isChecking = true
         var applier = applier
-        let outcome = await applier.removeEverything(
-            ruleset ?? Ruleset(ipv4: nil, masquerade: false, forward: false))
+        let outcome = await applier.removeEverything()
         self.applier = applier
         ruleset = nil
         status.condition = .idle
@@ -121,6 +125,7 @@ public actor FirewallKeeper {
         status.writes += outcome.writes
         endExclusive()
         if let error = outcome.error { throw error }
+        return outcome.writes
     }
 
     private func endExclusive() {
@@ -214,6 +219,9 @@ public actor FirewallKeeper {
             logger.info(
                 isRepair ? "Firewall rules were changed by another program; put back" : "Firewall rules set",
                 metadata: ["plane": "\(plane)", "writes": "\(outcome.writes)"])
+        }
+        for notice in outcome.notices where loggedNotices.insert(notice).inserted {
+            logger.notice("\(notice.summary)", metadata: ["remedy": "\(notice.remedy)"])
         }
         guard status.condition != loggedCondition else { return }
         switch status.condition {

@@ -12,9 +12,10 @@ public enum FirewallPlane: String, CaseIterable, Hashable, Sendable {
 public enum FirewallPreference: Hashable, Sendable {
     /// What the host has: the flavour of its `iptables` command, which Docker and kube-proxy use too; else nftables.
     case automatic
-    /// Own nftables tables: `EnableNFTables` true in the network config.
+    /// Own nftables tables: `EnableNFTables` true in the network config. On a host that cannot, iptables and a finding.
     case nftables
-    /// The host's `iptables` command: `EnableNFTables` false in the network config.
+    /// The host's `iptables` command: `EnableNFTables` false in the network config. On a host that cannot, nftables and
+    /// a finding: the config is one for all hosts, and a host without rules would not work at all.
     case iptables
 }
 
@@ -43,6 +44,25 @@ public struct FirewallError: Error, Hashable, Sendable {
     public let cause: String
     /// What the operator can do about it.
     public let remedy: String
+    /// What Weft can do about it.
+    let kind: Kind
+
+    enum Kind: Hashable, Sendable {
+        /// The command or what it needs of the kernel is not there: another tool may do.
+        case unavailable
+        /// As ``unavailable``, or another program removed a rule at the same moment: a second attempt tells.
+        case perhapsUnavailable
+        /// The tool is too old to choose source ports at random.
+        case noRandomFully
+        /// Nothing but to try again.
+        case other
+    }
+
+    init(cause: String, remedy: String, kind: Kind = .other) {
+        self.cause = cause
+        self.remedy = remedy
+        self.kind = kind
+    }
 }
 
 extension FirewallError: CustomStringConvertible {

@@ -17,26 +17,40 @@ struct FirewallTools: Sendable {
 
     var hasNft: Bool { runner.locate("nft") != nil }
 
-    /// The plane for Weft's rules.
+    /// The planes that Weft's rules can go to, the preferred one first.
     ///
-    /// - Throws: ``FirewallError`` when the host lacks the command that `preference` needs.
-    func choosePlane(_ preference: FirewallPreference) throws(FirewallError) -> FirewallPlane {
-        switch preference {
-        case .nftables:
-            if hasNft { return .nftables }
-            throw FirewallError(
-                cause: "the nft command is not installed, and EnableNFTables is true",
-                remedy: "install nftables, or set EnableNFTables to false")
-        case .iptables:
-            if let plane = defaultIptables { return plane }
-            throw FirewallError(
-                cause: "the iptables-restore command is not installed, and EnableNFTables is false",
-                remedy: "install iptables, or set EnableNFTables to true")
-        case .automatic:
-            if let plane = defaultIptables { return plane }
-            if hasNft { return .nftables }
-            throw FirewallError(
-                cause: "neither iptables-restore nor nft is installed", remedy: "install nftables or iptables")
+    /// - Parameter families: what has to be served. A plane that serves all comes before one that serves IPv4 alone.
+    /// - Throws: ``FirewallError`` when the host has no command for any of them.
+    func candidates(_ preference: FirewallPreference, _ families: [IPFamily]) throws(FirewallError) -> [FirewallPlane] {
+        let nft: [FirewallPlane] = hasNft ? [.nftables] : []
+        let own = defaultIptables.map { [$0] } ?? []
+        let full = own.filter { plane in families.allSatisfy { iptables(plane, $0) != nil } }
+        let partial = own.filter { !full.contains($0) }
+        let planes = preference == .nftables ? nft + full + partial : full + nft + partial
+        if !planes.isEmpty { return planes }
+        throw FirewallError(
+            cause: "neither iptables-restore nor nft is installed", remedy: "install nftables or iptables",
+            kind: .unavailable)
+    }
+
+    /// Why `plane` is not what an explicit `preference` asks for; `nil` when it is.
+    func compromise(
+        _ preference: FirewallPreference, _ plane: FirewallPlane, _ families: [IPFamily], _ failure: FirewallError?
+    ) -> FirewallFinding? {
+        let other = plane == .nftables ? "nftables" : "iptables"
+        switch (preference, plane) {
+        case (.nftables, .iptablesNft), (.nftables, .iptablesLegacy):
+            return FirewallFinding(
+                summary: "EnableNFTables is true, but \(failure?.cause ?? "the nft command is not installed"); "
+                    + "the rules are in \(other)",
+                remedy: failure.map { "\($0.remedy), and restart weftd" } ?? "install nftables")
+        case (.iptables, .nftables):
+            let missing = defaultIptables == nil ? "iptables-restore" : "ip6tables-restore"
+            return FirewallFinding(
+                summary: "EnableNFTables is false, but \(failure?.cause ?? "\(missing) is not installed"); "
+                    + "the rules are in \(other)",
+                remedy: failure.map { "\($0.remedy), and restart weftd" } ?? "install iptables")
+        default: return nil
         }
     }
 
@@ -59,8 +73,10 @@ struct FirewallTools: Sendable {
     }
 
     /// Runs one transaction or a list of queries.
-    func nft(_ script: String) async throws(FirewallError) -> String {
-        try await run("nft", ["-n", "-f", "-"], input: script)
+    ///
+    /// - Parameter echo: have what is added printed, as this nft prints it.
+    func nft(_ script: String, echo: Bool = false) async throws(FirewallError) -> String {
+        try await run("nft", ["-n"] + (echo ? ["-e"] : []) + ["-f", "-"], input: script)
     }
 
     private func run(_ tool: String, _ arguments: [String], input: String) async throws(FirewallError) -> String {
@@ -73,16 +89,18 @@ struct FirewallTools: Sendable {
         }
         if result.exitStatus == 0 { return result.output }
         let message = result.error.split(separator: "\n").first { !$0.hasPrefix("#") && !$0.hasPrefix("Warning:") }
+        let (remedy, kind) = Self.judge(tool, result)
         throw FirewallError(
             cause: "\(command) failed with status \(result.exitStatus): \(message ?? "no message")",
-            remedy: Self.remedy(tool, result))
+            remedy: remedy, kind: kind)
     }
 
     private static func explain(_ failure: CommandFailure, _ tool: String, _ command: String) -> FirewallError {
         switch failure {
         case .notFound:
             FirewallError(
-                cause: "\(tool) is not installed", remedy: "install \(tool == "nft" ? "nftables" : "iptables")")
+                cause: "\(tool) is not installed", remedy: "install \(tool == "nft" ? "nftables" : "iptables")",
+                kind: .unavailable)
         case .timedOut(let limit):
             FirewallError(
                 cause: "\(command) did not end within \(limit)",
@@ -92,32 +110,44 @@ struct FirewallTools: Sendable {
         }
     }
 
-    private static func remedy(_ tool: String, _ result: CommandOutput) -> String {
+    private static func judge(_ tool: String, _ result: CommandOutput) -> (remedy: String, kind: FirewallError.Kind) {
         let text = result.error.lowercased()
         func says(_ phrases: String...) -> Bool { phrases.contains { text.contains($0) } }
         if says("permission denied", "operation not permitted", "must be root") {
-            return "run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW"
+            return ("run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW", .other)
         }
-        // xtables exits with 4, RESOURCE_PROBLEM, when another program keeps the lock or changed the table meanwhile.
-        if result.exitStatus == 4 || says("xtables lock", "resource temporarily unavailable") {
-            return "another program is changing the firewall; it is tried again"
-        }
-        if says("random-fully", "fully-random") {
-            return "use iptables 1.6.2 or newer, or set --ip-masq-fully-random-disable"
+        // nft shows the line that it cannot process, so the word alone says nothing there.
+        let isIgnorant = tool == "nft" ? says("syntax error") : says("unknown option", "unrecognized option")
+        if isIgnorant, says("random-fully", "fully-random") {
+            return ("use iptables 1.6.2 or newer, or set --ip-masq-fully-random-disable", .noRandomFully)
         }
         if says("is incompatible", "use 'nft' tool") {
-            return "move the rules written with nft to a table of another name, or set EnableNFTables to true"
+            return ("move the rules written with nft to a table of another name, or set EnableNFTables to true", .other)
         }
-        let isAboutModules = says(
-            "no such file or directory", "not supported", "can't initialize", "does not exist", "modprobe",
-            "no chain/target/match", "missing kernel module", "unknown symbol")
-        if isAboutModules {
-            let modules =
-                tool == "nft" || tool.contains("-nft")
+        let isUnavailable = says(
+            "not supported", "can't initialize", "failed to initialize", "insmod", "modprobe", "missing kernel module",
+            "unknown symbol")
+        if isUnavailable { return ("load the kernel modules \(modules(tool))", .unavailable) }
+        // xtables exits with 4, RESOURCE_PROBLEM, when another program keeps the lock or changed the table meanwhile.
+        if says("xtables lock", "resource temporarily unavailable") {
+            return ("another program is changing the firewall; it is tried again", .other)
+        }
+        if says("no such file or directory", "no chain/target/match", "does not exist") {
+            return ("load the kernel modules \(modules(tool))", .perhapsUnavailable)
+        }
+        if result.exitStatus == 4 { return ("another program is changing the firewall; it is tried again", .other) }
+        return ("run the command by hand to see what it refuses", .other)
+    }
+
+    private static func modules(_ tool: String) -> String {
+        let isNft = tool == "nft" || tool.contains("-nft")
+        if tool.hasPrefix("ip6tables") {
+            return isNft
                 ? "nf_tables, nft_chain_nat, nft_masq and nft_compat"
-                : "iptable_filter, iptable_nat, xt_MASQUERADE, xt_mark and xt_comment, or nf_tables and nft_compat"
-            return "load the kernel modules \(modules)"
+                : "ip6table_filter, ip6table_nat, xt_MASQUERADE, xt_mark and xt_comment, or nf_tables and nft_compat"
         }
-        return "run the command by hand to see what it refuses"
+        return isNft
+            ? "nf_tables, nft_chain_nat, nft_masq and nft_compat"
+            : "iptable_filter, iptable_nat, xt_MASQUERADE, xt_mark and xt_comment, or nf_tables and nft_compat"
     }
 }

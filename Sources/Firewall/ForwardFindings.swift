@@ -27,28 +27,36 @@ struct ForwardFindings {
         }.sorted { ($0.table.family, $0.table.name, $0.name) < ($1.table.family, $1.table.name, $1.name) }
     }
 
-    /// What is wrong with a foreign chain, given its rules; `nil` when it lets overlay traffic pass.
+    /// Whether a chain drops what no rule of it accepts; one that does not is no hindrance.
+    func mayDrop(_ chain: NftablesListing.Chain) -> Bool {
+        chain.dropsByPolicy || chain.rules.contains { NftablesVerdicts.isDrop($0) }
+    }
+
+    /// What is wrong with a foreign chain; `nil` when it lets overlay traffic pass.
     ///
     /// A chain that drops by policy, or in a rule without a condition, needs accepting rules of its own: an accept in
     /// Weft's table ends only Weft's chain (nft(8), "accept").
-    func finding(_ chain: NftablesListing.Chain, _ foreign: ForeignChain) -> FirewallFinding? {
-        let dropsAll = chain.rules.contains { $0 == "drop" || $0 == "reject" || $0.hasPrefix("reject with ") }
-        guard chain.dropsByPolicy || dropsAll else { return nil }
-        let wanted = families(foreign.table).flatMap { family -> [String] in
+    ///
+    /// - Parameter chains: the chains of its table, itself among them; those it jumps to are followed.
+    func finding(_ foreign: ForeignChain, _ chains: [String: NftablesListing.Chain]) -> FirewallFinding? {
+        guard let chain = chains[foreign.name], mayDrop(chain) else { return nil }
+        // firewalld's remedy makes a zone of the overlay: what comes from it is accepted, and what answers it is anyway.
+        let fields = foreign.table.name == "firewalld" ? ["saddr"] : ["saddr", "daddr"]
+        let verdicts = NftablesVerdicts(chains: chains)
+        let wanted = families(foreign.table).flatMap { family -> [(network: IPPrefix, rule: String)] in
             guard let network = ruleset.overlay(family)?.network else { return [] }
-            return ["saddr", "daddr"].filter { !Self.accepts(chain, family, $0, network) }
-                .map { "\(family.nftablesName) \($0) \(network) accept" }
+            return fields.filter { !verdicts.accepts(foreign.name, family, $0, network) }
+                .map { (network, "\(family.nftablesName) \($0) \(network) accept") }
         }
         guard !wanted.isEmpty else { return nil }
         let place = "\(foreign.table.family) \(foreign.table.name) \(foreign.name)"
         let summary = "nftables chain \(place) drops forwarded overlay traffic"
         if foreign.table.name == "firewalld" {
-            let sources = families(foreign.table).compactMap { ruleset.overlay($0)?.network }
-            let commands = sources.map { "firewall-cmd --permanent --zone=trusted --add-source=\($0)" }
+            let commands = wanted.map { "firewall-cmd --permanent --zone=trusted --add-source=\($0.network)" }
             let remedy = (commands + ["firewall-cmd --reload"]).joined(separator: "; ")
             return FirewallFinding(summary: summary, remedy: "run: \(remedy)")
         }
-        let commands = wanted.map { "nft insert rule \(place) \($0)" }.joined(separator: "; ")
+        let commands = wanted.map { "nft insert rule \(place) \($0.rule)" }.joined(separator: "; ")
         return FirewallFinding(
             summary: summary, remedy: "run, and add to the ruleset's file so that it stays: \(commands)")
     }
@@ -89,21 +97,6 @@ struct ForwardFindings {
     private func families(_ key: NftablesListing.TableKey) -> [IPFamily] {
         IPFamily.allCases.filter { family in
             ruleset.overlay(family) != nil && (key.family == "inet" || key.family == family.nftablesName)
-        }
-    }
-
-    /// Whether a rule accepts all of `network` on no other condition than `field`.
-    private static func accepts(
-        _ chain: NftablesListing.Chain, _ family: IPFamily, _ field: String, _ network: IPPrefix
-    ) -> Bool {
-        chain.rules.contains { rule in
-            let words = rule.split(separator: " ")
-            guard
-                words.count >= 4, words[0] == family.nftablesName, words[1] == field, words[3] == "accept",
-                words.count == 4 || words[4] == "comment",
-                let prefix = IPPrefix(String(words[2]))
-            else { return false }
-            return prefix.length <= network.length && prefix.contains(network.address)
         }
     }
 

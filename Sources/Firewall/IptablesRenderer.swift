@@ -39,16 +39,18 @@ struct IptablesRenderer: Sendable {
     }
 
     /// Whether a chain of the forward path may drop: its policy does, or it holds a rule of somebody else's.
-    static func mayDropForwarded(_ current: IptablesState) -> Bool {
+    private func mayDropForwarded(_ current: IptablesState) -> Bool {
         guard let chain = current.chain("filter", "FORWARD") else { return false }
-        return chain.policy == "DROP" || chain.rules.contains { IptablesState.target($0) != forwardChain }
+        let former = formerForwardRules(current)
+        return chain.policy == "DROP"
+            || chain.rules.contains { IptablesState.target($0) != Self.forwardChain && !former.contains($0) }
     }
 
     private func parts(_ current: IptablesState, _ scope: Scope) -> [Part] {
         let wantsForward =
             switch scope {
             case .full: true
-            case .forwardWhereDropped: Self.mayDropForwarded(current)
+            case .forwardWhereDropped: mayDropForwarded(current)
             case .nothing: false
             }
         return [
@@ -59,8 +61,7 @@ struct IptablesRenderer: Sendable {
             Part(
                 table: "filter", baseChain: "FORWARD", ownChain: Self.forwardChain, comment: "flanneld forward",
                 rules: wantsForward ? ruleset.forwardRules(family).map { words($0, "flanneld forward") } : [],
-                // v0.11's two accept rules are left: an operator may have put the same, and behind Weft's they do no harm.
-                formerRules: []),
+                formerRules: formerForwardRules(current)),
         ]
     }
 
@@ -131,6 +132,25 @@ struct IptablesRenderer: Sendable {
         case .masquerade(let randomFully): words += ["-j", "MASQUERADE"] + (randomFully ? ["--random-fully"] : [])
         }
         return words
+    }
+
+    /// The two accept rules that flannel v0.11 kept in FORWARD, if they are its: one after the other, each there once,
+    /// and its rules in POSTROUTING there as well. Alone they may be an operator's, and stay: behind Weft's they do no
+    /// harm. Without forward rules of Weft's they stay too, since nothing would take their place.
+    private func formerForwardRules(_ current: IptablesState) -> Set<[String]> {
+        guard ruleset.forward, family == .ipv4, let network = ruleset.overlay(family)?.network else { return [] }
+        let pair = [
+            Rule(source: .inside(network), verdict: .accept), Rule(destination: .inside(network), verdict: .accept),
+        ]
+        .map { words($0, nil) }
+        let masquerading = formerPostroutingRules
+        guard
+            current.chain("nat", "POSTROUTING")?.rules.contains(where: masquerading.contains) == true,
+            let rules = current.chain("filter", "FORWARD")?.rules,
+            let first = rules.firstIndex(of: pair[0]), rules.dropFirst(first + 1).first == pair[1],
+            rules.count(where: pair.contains) == 2
+        else { return [] }
+        return Set(pair)
     }
 
     /// The rules that flannel v0.11 kept in POSTROUTING for this network, without chain and comment.

@@ -63,6 +63,29 @@ struct NftablesListing: Hashable, Sendable {
         }
     }
 
+    /// Reads what `nft -n -e` prints of a transaction: a line for each table, chain and rule that was added.
+    init(echo text: String) {
+        for raw in text.split(separator: "\n") {
+            let line = Self.uniform(raw)
+            let words = line.split(separator: " ").map(String.init)
+            guard words.count >= 4, words[0] == "add" else { continue }
+            let key = TableKey(family: words[2], name: words[3])
+            switch words[1] {
+            case "table": tables[key] = [:]
+            case "chain":
+                guard words.count > 4, let open = line.firstIndex(of: "{") else { continue }
+                let hook = line[line.index(after: open)...].prefix { $0 != "}" }.split(separator: " ")
+                tables[key]?[words[4]] = Chain(hook: hook.joined(separator: " "))
+            case "rule":
+                guard words.count > 5 else { continue }
+                // A rule's place among the others, where there are others.
+                let start = ["handle", "position"].contains(words[5]) ? 7 : 5
+                tables[key]?[words[4]]?.rules.append(words.dropFirst(start).joined(separator: " "))
+            default: continue
+            }
+        }
+    }
+
     /// The line without extra spaces and counters, hexadecimal numbers without leading zeros, the names of the
     /// priorities that Weft uses as numbers: what differs between versions of nft.
     static func uniform(_ line: Substring) -> String {

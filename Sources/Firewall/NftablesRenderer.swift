@@ -34,13 +34,16 @@ struct NftablesRenderer: Sendable {
         return tables
     }
 
-    /// The script that makes `current` right, or `nil` when it is right already.
+    /// The script that makes one family's table right, or `nil` when it is right already.
+    func script(_ family: IPFamily, current: NftablesListing) -> String? {
+        let key = Self.table(family)
+        let wanted = wanted[key]
+        return current.tables[key] == wanted ? nil : Self.replace(key, with: wanted)
+    }
+
+    /// The script that makes `current` right in both families, or `nil` when it is right already.
     func script(current: NftablesListing) -> String? {
-        let wanted = wanted
-        let text = IPFamily.allCases.compactMap { family -> String? in
-            let key = Self.table(family)
-            return current.tables[key] == wanted[key] ? nil : Self.replace(key, with: wanted[key])
-        }.joined()
+        let text = IPFamily.allCases.compactMap { script($0, current: current) }.joined()
         return text.isEmpty ? nil : text
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import LinuxSystem
 import Subprocess
 
 /// Runs commands as child processes.
@@ -64,11 +65,15 @@ public struct SubprocessRunner: CommandRunner {
     private static func spawn(
         _ executable: String, _ arguments: [String], _ input: String
     ) async throws -> CommandOutput {
+        // A file and no pipe: a command that ends before it has read all, since it fails or since weftd stops, must
+        // neither hide its own message behind EPIPE nor end weftd by SIGPIPE.
+        let file = try OwnedDescriptor.file(holding: input)
         // Rulesets of kube-proxy reach several MiB; the limit only guards against a runaway.
         let result = try await Subprocess.run(
             .path(.init(executable)), arguments: Arguments(arguments),
             environment: .inherit.updating(["LC_ALL": "C"]),
-            input: .string(input), output: .string(limit: 64 << 20), error: .string(limit: 64 << 10))
+            input: .fileDescriptor(.init(rawValue: file.rawValue), closeAfterSpawningProcess: false),
+            output: .string(limit: 64 << 20), error: .string(limit: 64 << 10))
         let status: Int32 =
             switch result.terminationStatus {
             case .exited(let code): code

@@ -25,6 +25,12 @@ struct WeftDaemonCommand {
             let report = await Preflight(configuration: configuration).run()
             print(report.text, terminator: "")
             exit(report.isUsable ? 0 : 1)
+        case .removeRules:
+            do {
+                print(try await FirewallRemoval().run())
+            } catch {
+                fail("\(error)", status: 1)
+            }
         case .run:
             await run(configuration, environment)
         }

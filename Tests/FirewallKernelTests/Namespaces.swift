@@ -65,9 +65,54 @@ struct Namespaces {
 
     /// Whether one echo request is answered within a second.
     func pings(_ name: String, _ address: String) async throws -> Bool {
-        try await SubprocessRunner().run(
-            "ip", ["netns", "exec", prefix + name, "busybox", "ping", "-q", "-c", "1", "-W", "1", address], input: ""
+        let family = address.contains(":") ? "-6" : "-4"
+        return try await SubprocessRunner().run(
+            "ip",
+            ["netns", "exec", prefix + name, "busybox", "ping", family, "-q", "-c", "1", "-W", "1", address], input: ""
         ).exitStatus == 0
+    }
+
+    /// Joins `container` (10.5.34.2, fd00:10:5:34::2), `outside` (192.0.2.2, 2001:db8::2) and `peer`, a container of
+    /// another host (10.5.7.2, fd00:10:5:7::2), by `host`, which has .1 in each of the three.
+    func wire() async throws {
+        // The link-local addresses are used to find neighbours, and would be tentative for a second.
+        for name in names {
+            try await run(name, "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
+        }
+        for (name, ipv4, ipv6) in [
+            ("container", "10.5.34", "fd00:10:5:34:"), ("outside", "192.0.2", "2001:db8:"),
+            ("peer", "10.5.7", "fd00:10:5:7:"),
+        ] {
+            try await Self.shell(
+                """
+                set -e
+                ip -n \(self["host"]) link add to-\(name) type veth peer name eth0 netns \(self[name])
+                ip -n \(self["host"]) addr add \(ipv4).1/24 dev to-\(name)
+                ip -n \(self["host"]) addr add \(ipv6):1/64 dev to-\(name) nodad
+                ip -n \(self["host"]) link set to-\(name) up
+                ip -n \(self[name]) addr add \(ipv4).2/24 dev eth0
+                ip -n \(self[name]) addr add \(ipv6):2/64 dev eth0 nodad
+                ip -n \(self[name]) link set eth0 up
+                """)
+        }
+        try await run("host", "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+        try await run("container", "ip route add default via 10.5.34.1; ip route add default via fd00:10:5:34::1")
+        try await run("peer", "ip route add default via 10.5.7.1; ip route add default via fd00:10:5:7::1")
+        for address in ["fd00:10:5:34::2", "2001:db8::2", "fd00:10:5:7::2"] {
+            for _ in 0..<20 { if try await pings("host", address) { break } }
+        }
+    }
+
+    /// From now on `name` answers echo requests from `source` alone.
+    func only(from source: String, _ name: String) async throws {
+        let (family, icmp) = source.contains(":") ? ("ip6", "icmpv6") : ("ip", "icmp")
+        try await run(
+            name,
+            """
+            nft add table \(family) t
+            nft 'add chain \(family) t c { type filter hook input priority 0; }'
+            nft add rule \(family) t c \(icmp) type echo-request \(family) saddr != \(source) drop
+            """)
     }
 
     @discardableResult

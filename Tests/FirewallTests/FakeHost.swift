@@ -19,6 +19,13 @@ final class FakeHost: CommandRunner {
         var failures: [String: [CommandOutput]] = [:]
         /// How a version of nft that prints otherwise prints a rule.
         var printed: [String: String] = [:]
+        /// What the firewall was after each command.
+        var history: [Rules] = []
+    }
+
+    struct Rules {
+        var iptables: [String: IptablesState]
+        var nftables: [NftablesListing.TableKey: [String: NftablesListing.Chain]]
     }
 
     let state = Mutex(State())
@@ -54,13 +61,14 @@ final class FakeHost: CommandRunner {
     func run(_ tool: String, _ arguments: [String], input: String) async throws(CommandFailure) -> CommandOutput {
         let result: Result<CommandOutput, CommandFailure> = state.withLock { state in
             state.calls.append(Call(tool: tool, input: input))
+            defer { state.history.append(Rules(iptables: state.iptables, nftables: state.nftables)) }
             guard let path = state.paths[tool] else { return .failure(.notFound) }
             if var queue = state.failures[tool], !queue.isEmpty {
                 let answer = queue.removeFirst()
                 state.failures[tool] = queue
                 return .success(answer)
             }
-            if tool == "nft" { return .success(Self.nft(&state, input)) }
+            if tool == "nft" { return .success(Self.nft(&state, input, echo: arguments.contains("-e"))) }
             let family = tool.hasPrefix("ip6") ? "ip6tables" : "iptables"
             let key = "\(family)-\(path.contains("nft") ? "nft" : "legacy")"
             if tool.hasSuffix("-save") {
@@ -72,8 +80,17 @@ final class FakeHost: CommandRunner {
         return try result.get()
     }
 
-    private static func nft(_ state: inout State, _ input: String) -> CommandOutput {
+    private static func nft(_ state: inout State, _ input: String, echo: Bool) -> CommandOutput {
         var output = ""
+        if echo {
+            output =
+                input.split(separator: "\n").filter { $0.hasPrefix("add ") }.map { line in
+                    let words = line.split(separator: " ").map(String.init)
+                    guard words[1] == "rule" else { return "\(line)\n" }
+                    let rule = words[5...].joined(separator: " ")
+                    return "\(words[..<5].joined(separator: " ")) handle 3 \(state.printed[rule] ?? rule)\n"
+                }.joined() + "# new generation 3 by process 7 (nft)\n"
+        }
         var tables = state.nftables
         for line in input.split(separator: "\n") {
             let words = line.split(separator: " ").map(String.init)

@@ -48,6 +48,32 @@ import Testing
             chains?["forward"]?.rules == ["ip saddr 10.5.0.0/16 accept", "meta mark & 0x4000 == 0x4000 return"])
     }
 
+    /// Printed by nft 1.0.6 for a transaction that replaced a table.
+    @Test func nftablesEcho() {
+        let listing = NftablesListing(
+            echo: """
+                add table ip flannel-ipv4
+                add table ip flannel-ipv4
+                add chain ip flannel-ipv4 postrtg { type nat hook postrouting priority 100; policy accept; }
+                add rule ip flannel-ipv4 postrtg meta mark & 0x00004000 == 0x00004000 return
+                add rule ip flannel-ipv4 postrtg handle 2 oifname "lo" return
+                # new generation 2 by process 20155 (nft)
+                """)
+        #expect(
+            listing.tables == [
+                .init(family: "ip", name: "flannel-ipv4"): [
+                    "postrtg": .init(
+                        hook: "type nat hook postrouting priority 100; policy accept;",
+                        rules: ["meta mark & 0x4000 == 0x4000 return", "oifname \"lo\" return"])
+                ]
+            ])
+    }
+
+    @Test(arguments: ["", "add", "add rule ip", "add rule ip t c", "add chain ip t c", "add chain ip t c {", "# x"])
+    func oddNftEchoIsHarmless(text: String) {
+        #expect(NftablesListing(echo: text).tables.isEmpty)
+    }
+
     @Test(arguments: ["", "}", "table", "table ip", "table ip x {", "}\n}\nchain x {", "table ip x {\n}\n}\n}"])
     func oddNftOutputIsHarmless(text: String) {
         #expect(NftablesListing(parsing: text).tables.values.allSatisfy { $0.isEmpty })

@@ -191,6 +191,62 @@ func ruleset(
             ], "an operator may have put the same accept rules")
     }
 
+    /// With its rules in POSTROUTING there too, the pair is v0.11's; alone, apart or doubled it may be an operator's.
+    @Test func acceptRulesOfV011GoWhereTheyAreSurelyIts() throws {
+        let masquerading = "-A POSTROUTING -s 10.5.0.0/16 -d 10.5.0.0/16 -j RETURN"
+        let (source, destination) = ("-A FORWARD -s 10.5.0.0/16 -j ACCEPT", "-A FORWARD -d 10.5.0.0/16 -j ACCEPT")
+        let other = "-A FORWARD -s 192.0.2.0/24 -j DROP"
+        for (nat, filter, isRemoved) in [
+            (masquerading, [other, source, destination], true), (masquerading, [source, destination, other], true),
+            ("", [other, source, destination], false), (masquerading, [source, other, destination], false),
+            (masquerading, [destination, source], false), (masquerading, [source, destination, source], false),
+        ] {
+            let text = """
+                *nat
+                :POSTROUTING ACCEPT [0:0]
+                \(nat)
+                COMMIT
+                *filter
+                :FORWARD DROP [0:0]
+                \(filter.joined(separator: "\n"))
+                COMMIT
+                """
+            for scope in [IptablesRenderer.Scope.full, .forwardWhereDropped] {
+                var state = IptablesState(parsing: text)
+                let renderer = try IptablesRenderer(ruleset: ruleset(), family: .ipv4)
+                #expect(try state.restore(#require(renderer.restoreInput(current: state, scope: scope))) == nil)
+                let rules = state.chain("filter", "FORWARD")?.rules.map { "-A FORWARD " + IptablesState.line($0) } ?? []
+                #expect(rules.first?.hasSuffix("-j FLANNEL-FWD") == true)
+                #expect(Array(rules.dropFirst()) == (isRemoved ? [other] : filter), "\(filter)")
+            }
+            // Nothing of Weft's takes their place.
+            var state = IptablesState(parsing: text)
+            let renderer = try IptablesRenderer(ruleset: ruleset(forward: false), family: .ipv4)
+            if let input = renderer.restoreInput(current: state, scope: .full) { #expect(state.restore(input) == nil) }
+            #expect(state.chain("filter", "FORWARD")?.rules.count == filter.count)
+        }
+    }
+
+    /// Where v0.11's pair was all there is, an open plane needs no rule of Weft's.
+    @Test func openPlaneIsEmptyOnceV011sRulesAreGone() throws {
+        var state = IptablesState(
+            parsing: """
+                *nat
+                :POSTROUTING ACCEPT [0:0]
+                -A POSTROUTING -s 10.5.0.0/16 -d 10.5.0.0/16 -j RETURN
+                COMMIT
+                *filter
+                :FORWARD ACCEPT [0:0]
+                -A FORWARD -s 10.5.0.0/16 -j ACCEPT
+                -A FORWARD -d 10.5.0.0/16 -j ACCEPT
+                COMMIT
+                """)
+        let renderer = try IptablesRenderer(ruleset: ruleset(), family: .ipv4)
+        let input = try #require(renderer.restoreInput(current: state, scope: .forwardWhereDropped))
+        #expect(state.restore(input) == nil)
+        #expect(!state.saved.contains("-A "))
+    }
+
     @Test func chainThatAnotherChainUsesIsEmptiedAndStays() throws {
         var state = IptablesState(
             parsing: """

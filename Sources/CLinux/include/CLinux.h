@@ -22,6 +22,7 @@
 #include <linux/if_tun.h>
 #include <linux/if_tunnel.h>
 #include <linux/lwtunnel.h>
+#include <linux/memfd.h>
 #include <linux/neighbour.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -33,7 +34,8 @@
 #include <linux/virtio_net.h>
 #include <linux/wireguard.h>
 
-// Declared by sched.h and unistd.h only under _GNU_SOURCE, which the Swift Glibc module is built without.
+// Declared by sched.h, sys/mman.h and unistd.h only under _GNU_SOURCE, which the Swift Glibc module is built without.
+int memfd_create(const char *name, unsigned int flags);
 int setns(int descriptor, int namespace_type);
 
 // Likewise only under _GNU_SOURCE.

@@ -9,6 +9,8 @@ public struct DaemonConfiguration: Hashable, Sendable {
         case run
         /// Check everything, change nothing, say what would happen.
         case check
+        /// Take away every firewall rule of Weft's.
+        case removeRules
         case help
         case version
     }

@@ -29,6 +29,9 @@ extension Flag {
             }),
         Flag(
             "check", "say what a start would find and do; change nothing", since: nil, variable: false, .mode(.check)),
+        Flag(
+            "remove-rules", "remove weftd's firewall rules and end: after going back to flannel v0.11, or to uninstall",
+            since: nil, variable: false, .mode(.removeRules)),
         Flag("version", "print the version", variable: false, .mode(.version)),
         Flag("help", "print this", variable: false, .mode(.help)),
         Flag("h", "the same", variable: false, .mode(.help)),
