@@ -24,7 +24,7 @@ struct IptablesRenderer: Sendable {
         var comment: String
         /// Empty when the plane should hold neither chain nor jump.
         var rules: [[String]]
-        /// What flannel v0.11 put right into the base chain.
+        /// What flannel before v0.20 put right into the base chain.
         var formerRules: Set<[String]>
 
         var jump: [String] { ["-m", "comment", "--comment", comment, "-j", ownChain] }
@@ -134,26 +134,28 @@ struct IptablesRenderer: Sendable {
         return words
     }
 
-    /// The two accept rules that flannel v0.11 kept in FORWARD, if they are its: one after the other, each there once,
-    /// and its rules in POSTROUTING there as well. Alone they may be an operator's, and stay: behind Weft's they do no
-    /// harm. Without forward rules of Weft's they stay too, since nothing would take their place.
+    /// The two accept rules that flannel before v0.20 kept in FORWARD, where they are surely its: with its comment (from
+    /// v0.17 on), or without one behind each other, each there once, and its rules in POSTROUTING there as well. Alone the
+    /// latter may be an operator's, and stay: behind Weft's they do no harm. Without forward rules of Weft's they stay too,
+    /// since nothing would take their place.
     private func formerForwardRules(_ current: IptablesState) -> Set<[String]> {
-        guard ruleset.forward, family == .ipv4, let network = ruleset.overlay(family)?.network else { return [] }
+        guard ruleset.forward, let network = ruleset.overlay(family)?.network else { return [] }
         let pair = [
             Rule(source: .inside(network), verdict: .accept), Rule(destination: .inside(network), verdict: .accept),
         ]
-        .map { words($0, nil) }
-        let masquerading = formerPostroutingRules
+        let commented = Set(pair.map { words($0, "flanneld forward") })
+        let plain = pair.map { words($0, nil) }
         guard
-            current.chain("nat", "POSTROUTING")?.rules.contains(where: masquerading.contains) == true,
+            current.chain("nat", "POSTROUTING")?.rules.contains(where: formerPostroutingRules.contains) == true,
             let rules = current.chain("filter", "FORWARD")?.rules,
-            let first = rules.firstIndex(of: pair[0]), rules.dropFirst(first + 1).first == pair[1],
-            rules.count(where: pair.contains) == 2
-        else { return [] }
-        return Set(pair)
+            let first = rules.firstIndex(of: plain[0]), rules.dropFirst(first + 1).first == plain[1],
+            rules.count(where: plain.contains) == 2
+        else { return commented }
+        return commented.union(plain)
     }
 
-    /// The rules that flannel v0.11 kept in POSTROUTING for this network, without chain and comment.
+    /// The rules that flannel before v0.20 kept in POSTROUTING for this network, outside of a chain of its own; from v0.17
+    /// on with a comment.
     private var formerPostroutingRules: Set<[String]> {
         guard let overlay = ruleset.overlay(family) else { return [] }
         let network = overlay.network
@@ -167,6 +169,6 @@ struct IptablesRenderer: Sendable {
                 Rule(source: .inside(network), destination: family.multicast.map(Rule.Match.outside), verdict: hide))
             rules.append(Rule(source: .outside(network), destination: .inside(network), verdict: hide))
         }
-        return Set(rules.map { words($0, nil) })
+        return Set(rules.flatMap { [words($0, nil), words($0, "flanneld masq")] })
     }
 }

@@ -227,6 +227,39 @@ func ruleset(
         }
     }
 
+    /// v0.17 to v0.19 put a comment on rules that stood in the system's chains; of another network's they are not ours.
+    @Test func rulesOfV017AreReplaced() throws {
+        let other = #"-s 10.6.0.0/16 -m comment --comment "flanneld forward" -j ACCEPT"#
+        let text = """
+            *nat
+            :POSTROUTING ACCEPT [0:0]
+            -A POSTROUTING -s NETWORK -d NETWORK -m comment --comment "flanneld masq" -j RETURN
+            -A POSTROUTING -s NETWORK ! -d MULTICAST -m comment --comment "flanneld masq" -j MASQUERADE --random-fully
+            -A POSTROUTING ! -s NETWORK -d SUBNET -m comment --comment "flanneld masq" -j RETURN
+            -A POSTROUTING ! -s NETWORK -d NETWORK -m comment --comment "flanneld masq" -j MASQUERADE --random-fully
+            COMMIT
+            *filter
+            :FORWARD ACCEPT [0:0]
+            -A FORWARD -s NETWORK -m comment --comment "flanneld forward" -j ACCEPT
+            -A FORWARD \(other)
+            -A FORWARD -d NETWORK -m comment --comment "flanneld forward" -j ACCEPT
+            COMMIT
+            """
+        for (family, network, subnet, multicast) in [
+            (IPFamily.ipv4, "10.5.0.0/16", "10.5.34.0/24", "224.0.0.0/4"),
+            (.ipv6, "fd00:10:5::/48", "fd00:10:5:34::/64", "ff00::/8"),
+        ] {
+            var state = IptablesState(
+                parsing: text.replacing("NETWORK", with: network).replacing("SUBNET", with: subnet)
+                    .replacing("MULTICAST", with: multicast))
+            let renderer = try IptablesRenderer(ruleset: ruleset(ipv6: true), family: family)
+            #expect(try state.restore(#require(renderer.restoreInput(current: state, scope: .full))) == nil)
+            #expect(state.chain("nat", "POSTROUTING")?.rules.map { IptablesState.target($0) } == ["FLANNEL-POSTRTG"])
+            let forward = state.chain("filter", "FORWARD")?.rules ?? []
+            #expect(forward.dropFirst().map { IptablesState.line($0) } == [other])
+        }
+    }
+
     /// Where v0.11's pair was all there is, an open plane needs no rule of Weft's.
     @Test func openPlaneIsEmptyOnceV011sRulesAreGone() throws {
         var state = IptablesState(

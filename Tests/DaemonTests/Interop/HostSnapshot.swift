@@ -23,8 +23,8 @@ struct HostSnapshot: Equatable {
             bridge fdb show | grep 'dev flannel' | sed 's/^/fdb /'
             tools="iptables-nft ip6tables-nft"
             # To ask iptables-legacy would load its tables.
-            [ ! -s /proc/net/ip_tables_names ] || tools="$tools iptables-legacy"
-            [ ! -s /proc/net/ip6_tables_names ] || tools="$tools ip6tables-legacy"
+            ! grep -qs . /proc/net/ip_tables_names || tools="$tools iptables-legacy"
+            ! grep -qs . /proc/net/ip6_tables_names || tools="$tools ip6tables-legacy"
             for t in $tools; do
                 $t-save 2>/dev/null | grep -v '^#' | sed -E "s/ *\\\\[[0-9]+:[0-9]+\\\\]//; s/^/$t /"
             done

@@ -48,12 +48,7 @@ extension EndToEnd {
             try host.start()
             try await host.waitUntilReady()
             let fresh = try await HostSnapshot.atRest(host)
-            var differences = takenOver.differences(from: fresh)
-            if sample.version == "v0.11.0" {
-                // An operator may have put the same two rules, so they stay; behind Weft's they do nothing.
-                differences.removeAll { $0.hasPrefix("+ iptables-nft -A FORWARD") }
-            }
-            #expect(differences == [])
+            #expect(takenOver.differences(from: fresh) == [])
         }
 
         /// A stock device of another MTU, as an operator's script or an older daemon left it: stock keeps it.
