@@ -30,7 +30,7 @@ extension Flag {
         Flag(
             "check", "say what a start would find and do; change nothing", since: nil, variable: false, .mode(.check)),
         Flag(
-            "remove-rules", "remove weftd's firewall rules and end: after going back to flannel v0.11, or to uninstall",
+            "remove-rules", "remove weftd's firewall rules, for flannel v0.11 or an uninstall",
             since: nil, variable: false, .mode(.removeRules)),
         Flag("version", "print the version", variable: false, .mode(.version)),
         Flag("help", "print this", variable: false, .mode(.help)),
