@@ -126,7 +126,8 @@ let package = Package(
         .testTarget(
             name: "TunnelTests", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", "Tunnel"], swiftSettings: strict),
         .testTarget(
-            name: "TunnelKernelTests", dependencies: ["LinuxSystem", "IPNetwork", "Tunnel"], swiftSettings: strict),
+            name: "TunnelKernelTests", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", "Tunnel"],
+            swiftSettings: strict),
         .testTarget(
             name: "WeftDaemonTests",
             dependencies: ["IPNetwork", "Leases", "LinuxSystem", "Netlink", "Operations", "WeftDaemon"],

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import IPNetwork
 import LinuxSystem
@@ -79,6 +80,41 @@ import Tunnel
         let single = try lab.start(1, lab.configuration(1, queues: 4), lab.table(1))
         #expect(single.queueCount == 1)
         await single.stop()
+    }
+
+    /// Datagrams over the path's MTU have to go as fragments, which UDP_SEGMENT refuses to make.
+    @Test func aPathThatIsTooNarrowForSegmentationIsUsedWithout() async throws {
+        let tunnels = try lab.start()
+        try run("ip -n \(lab.hosts[0]) route add 192.0.2.2/32 dev eth0 mtu 1000")
+        var stream = try stream()
+        try stream.transfer(4 << 20)
+        await stop(tunnels)
+        #expect(tunnels[0].counters.dropped[.sendFailed] == nil)
+        #expect(tunnels[0].counters.sentPackets >= (4 << 20) / 1400)
+    }
+
+    /// An interface that completes no checksums: older kernels refuse UDP_SEGMENT there with EIO.
+    @Test func anInterfaceWithoutOffloadsIsUsed() async throws {
+        let tunnels = try lab.start()
+        for host in lab.hosts { try turnChecksumsOff(NetworkNamespace(named: host)) }
+        var stream = try stream()
+        try stream.transfer(4 << 20)
+        await stop(tunnels)
+        #expect(tunnels[0].counters.dropped[.sendFailed] == nil)
+    }
+
+    /// As `ethtool -K eth0 tx off`.
+    private func turnChecksumsOff(_ namespace: NetworkNamespace) throws {
+        try namespace.run {
+            let handle = OwnedDescriptor(owning: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+            var value = ethtool_value(cmd: UInt32(ETHTOOL_STXCSUM), data: 0)
+            var request = ifreq()
+            try withUnsafeMutablePointer(to: &value) { pointer in
+                request.ifr_ifru.ifru_data = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: CChar.self)
+                withUnsafeMutableBytes(of: &request) { $0.copyBytes(from: "eth0".utf8) }
+                try systemCall("ioctl") { ioctl(handle.rawValue, UInt(SIOCETHTOOL), &request) }
+            }
+        }
     }
 
     @Test func datagramsOfEverySizeArrive() async throws {

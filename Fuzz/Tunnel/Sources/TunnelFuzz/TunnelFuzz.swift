@@ -55,57 +55,63 @@ private struct GoodFlow {
         return packet
     }
 
-    /// What of the flow has been seen so far.
-    var seen: [UInt8] = []
+    /// The bytes of the flow that have been seen so far.
+    var seen = 0
 
-    mutating func look(_ packet: [UInt8]) {
-        guard packet.count > 40, Array(packet[12..<16]) == Self.source, packet[20..<24] == [0x12, 0x34, 0x56, 0x78]
-        else {
-            return
+    /// Looks at the pieces of one or more of the flow's packets, headers first.
+    mutating func look(_ pieces: UnsafeBufferPointer<iovec>) {
+        var isGood = false
+        for piece in pieces {
+            let bytes = PacketBytes(start: piece.iov_base, count: piece.iov_len)
+            // As the kernel would, the sanitizer looks at every byte.
+            _ = InternetChecksum.sum(bytes)
+            var payload = bytes
+            if bytes.count >= 140, bytes.native32(12) == 0x0909_090a, bytes.uint32(20) == 0x1234_5678 {
+                precondition(bytes.uint32(24) == seen, "the good flow is out of order")
+                isGood = true
+                payload = bytes.slice(from: 40)
+            }
+            guard isGood else { continue }
+            for index in 0..<payload.count {
+                precondition(payload.byte(index) == Self.payload[seen + index], "the good flow was changed")
+            }
+            seen += payload.count
         }
-        precondition(Int(packet[26]) << 8 + Int(packet[27]) == seen.count, "the good flow is out of order")
-        seen += packet[40...]
     }
 
-    func finish() { precondition(seen == Self.payload, "the good flow lost something") }
+    mutating func finish() {
+        precondition(seen == Self.payload.count, "the good flow lost something")
+        seen = 0
+    }
 }
 
 private struct Datagrams: DatagramSink {
     var good = GoodFlow()
+
     mutating func send(_ batch: inout SendBatch, _ counters: CounterBlock) {
         for index in 0..<batch.messageCount {
             let header = batch.messages[index].msg_hdr
-            var message: [UInt8] = []
-            for piece in 0..<header.msg_iovlen {
-                message += UnsafeRawBufferPointer(
-                    start: header.msg_iov[piece].iov_base, count: header.msg_iov[piece].iov_len)
-            }
-            var size = message.count
-            if let control = header.msg_control { size = Int(control.load(fromByteOffset: 16, as: UInt16.self)) }
-            precondition(message.count <= 65507, "a message is too long")
-            for start in stride(from: 0, to: message.count, by: max(size, 1)) {
-                good.look(Array(message[start..<min(start + size, message.count)]))
-            }
+            let pieces = UnsafeBufferPointer(start: header.msg_iov, count: header.msg_iovlen)
+            precondition(pieces.reduce(0) { $0 + $1.iov_len } <= 65507, "a message is too long")
+            for piece in 0..<pieces.count { good.look(UnsafeBufferPointer(rebasing: pieces[piece..<piece + 1])) }
         }
     }
+
     mutating func reject(
         _ packet: PacketBytes, _ header: InnerHeader, _ reason: DropReason, _ counters: CounterBlock
     ) { writeError(packet, header, reason) }
 }
 
 private struct Packets: PacketSink {
-    let hasHeader: Bool
     var good = GoodFlow()
+
     mutating func write(_ pieces: UnsafeMutablePointer<iovec>, _ count: Int) -> WriteResult {
-        var bytes: [UInt8] = []
-        for index in 0..<count {
-            bytes += UnsafeRawBufferPointer(start: pieces[index].iov_base, count: pieces[index].iov_len)
-        }
-        if hasHeader { bytes.removeFirst(10) }
-        precondition(bytes.count <= 65575, "a packet is too long")
-        good.look(bytes)
+        let pieces = UnsafeBufferPointer(start: pieces, count: count)
+        precondition(pieces.reduce(0) { $0 + $1.iov_len } <= 65585, "a packet is too long")
+        good.look(pieces)
         return .written
     }
+
     mutating func reject(
         _ packet: PacketBytes, _ header: InnerHeader, _ reason: DropReason, _ counters: CounterBlock
     ) { writeError(packet, header, reason) }
@@ -122,52 +128,69 @@ private func writeError(_ packet: PacketBytes, _ header: InnerHeader, _ reason: 
     buffer.start.deallocate()
 }
 
-private let sendTable = table(local: ["10.0.1.0/24"], [("10.0.0.0/16", "192.0.2.2"), ("fd00:2::/32", "2001:db8::2")])
-private let receiveTable = table(
-    local: ["10.0.2.0/24", "fd00:2::/64"],
-    [("10.0.1.0/24", "192.0.2.1"), ("fd00:1::/64", "192.0.2.1"), ("10.9.9.0/24", "192.0.2.9")])
+/// Made once, used for every input: a path that one input leaves unfit shows with the next.
+private final class Paths {
+    let counters = CounterBlock()
+    var send: [SendPath<Datagrams>] = []
+    var receive: [ReceivePath<Packets>] = []
+    let sendTable = table(local: ["10.0.1.0/24"], [("10.0.0.0/16", "192.0.2.2"), ("fd00:2::/32", "2001:db8::2")])
+    let receiveTable = table(
+        local: ["10.0.2.0/24", "fd00:2::/64"],
+        [("10.0.1.0/24", "192.0.2.1"), ("fd00:1::/64", "192.0.2.1"), ("10.9.9.0/24", "192.0.2.9")])
+    let senders = [address("192.0.2.1"), address("198.51.100.1")]
+    let friend = address("192.0.2.9")
+    let segments = (0..<4).map { GoodFlow.segment($0, to: [10, 0, 2, 3]) }
+
+    init() {
+        for canSegment in [true, false] {
+            send.append(SendPath(sink: Datagrams(), canSegment: canSegment, counters: counters))
+        }
+        for hasHeader in [true, false] {
+            for check in SourceCheck.allCases {
+                receive.append(
+                    ReceivePath(
+                        sink: Packets(), counters: counters, check: check, hasOffloadHeader: hasHeader, mergesUDP: true)
+                )
+            }
+        }
+    }
+}
+
+// libFuzzer calls from one thread.
+private nonisolated(unsafe) let paths = Paths()
 
 private func fuzzSend(_ input: UnsafeRawBufferPointer, _ mode: UInt8) {
-    let counters = CounterBlock()
-    var path = SendPath(sink: Datagrams(), canSegment: mode & 0x20 == 0, counters: counters)
+    let which = mode & 0x20 == 0 ? 0 : 1
     var offload = virtio_net_hdr()
     withUnsafeMutableBytes(of: &offload) { $0.copyBytes(from: input.dropFirst().prefix(10)) }
     let packet = copy(input.dropFirst(11))
-    let good = (0..<4).map { GoodFlow.segment($0, to: [10, 0, 2, 3]) }
-    path.process(good[0], virtio_net_hdr(), sendTable.view)
-    path.process(good[1], virtio_net_hdr(), sendTable.view)
-    path.process(packet, offload, sendTable.view)
-    path.process(good[2], virtio_net_hdr(), sendTable.view)
-    path.process(good[3], virtio_net_hdr(), sendTable.view)
-    path.flush()
-    path.sink.good.finish()
-    path.deallocate()
-    counters.deallocate()
+    let good = paths.segments.map { copy(UnsafeRawBufferPointer(start: $0.start, count: $0.count)) }
+    let view = paths.sendTable.view
+    paths.send[which].process(good[0], virtio_net_hdr(), view)
+    paths.send[which].process(good[1], virtio_net_hdr(), view)
+    paths.send[which].process(packet, offload, view)
+    paths.send[which].process(good[2], virtio_net_hdr(), view)
+    paths.send[which].process(good[3], virtio_net_hdr(), view)
+    paths.send[which].flush()
+    paths.send[which].sink.good.finish()
     for bytes in good + [packet] { bytes.start.deallocate() }
 }
 
 private func fuzzReceive(_ input: UnsafeRawBufferPointer, _ mode: UInt8) {
-    let counters = CounterBlock()
-    let check = SourceCheck.allCases[Int(mode >> 1 & 3) % SourceCheck.allCases.count]
-    let hasHeader = mode & 0x10 == 0
-    var path = ReceivePath(
-        sink: Packets(hasHeader: hasHeader), counters: counters, check: check, hasOffloadHeader: hasHeader,
-        mergesUDP: true)
+    let which = Int(mode >> 1 & 3) % 3 + (mode & 0x10 == 0 ? 0 : 3)
     let size = input.count > 2 ? Int(input[1]) | Int(input[2]) << 8 : 0
     let message = copy(input.dropFirst(3))
-    let sender = address(mode & 8 == 0 ? "192.0.2.1" : "198.51.100.1")
-    let friend = address("192.0.2.9")
-    let good = (0..<4).map { GoodFlow.segment($0, to: [10, 0, 2, 3]) }
-    path.process(good[0], segmentSize: 0, from: friend, receiveTable.view)
-    path.process(good[1], segmentSize: 0, from: friend, receiveTable.view)
-    path.process(message, segmentSize: size, from: sender, receiveTable.view)
-    path.process(good[2], segmentSize: 0, from: friend, receiveTable.view)
-    path.process(good[3], segmentSize: 0, from: friend, receiveTable.view)
-    path.flush()
-    path.sink.good.finish()
-    path.deallocate()
-    counters.deallocate()
-    for bytes in good + [message, sender, friend] { bytes.start.deallocate() }
+    let sender = paths.senders[mode & 8 == 0 ? 0 : 1]
+    let good = paths.segments.map { copy(UnsafeRawBufferPointer(start: $0.start, count: $0.count)) }
+    let view = paths.receiveTable.view
+    paths.receive[which].process(good[0], segmentSize: 0, from: paths.friend, view)
+    paths.receive[which].process(good[1], segmentSize: 0, from: paths.friend, view)
+    paths.receive[which].process(message, segmentSize: size, from: sender, view)
+    paths.receive[which].process(good[2], segmentSize: 0, from: paths.friend, view)
+    paths.receive[which].process(good[3], segmentSize: 0, from: paths.friend, view)
+    paths.receive[which].flush()
+    paths.receive[which].sink.good.finish()
+    for bytes in good + [message] { bytes.start.deallocate() }
 }
 
 /// libFuzzer's driver, for a program that has a main function of its own.
