@@ -88,7 +88,7 @@ extension EtcdTests {
         }
 
         @Test func withoutTheV2API() async throws {
-            let server = try EtcdServer()
+            let server = try EtcdServer(enablesV2: false)
             try await server.start()
             let host = RunningRegistry(
                 try store([server.clientURL], prefix: "/net"), publicIP: IPv4Address(172, 30, 0, 1))

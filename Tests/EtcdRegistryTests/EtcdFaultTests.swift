@@ -30,122 +30,92 @@ func feed(_ server: EtcdServer, _ transaction: String) throws {
 /// Faults of a real etcd.
 extension EtcdTests {
     @Suite(.timeLimit(.minutes(5))) struct EtcdFaultTests {
-        @Test func stoppedAndBackOnTheSameData() async throws {
+        @Test(arguments: StoreKind.etcds)
+        func stoppedAndBackOnTheSameData(_ kind: StoreKind) async throws {
             let server = try EtcdServer()
             try await server.start()
-            let prefix = uniquePrefix()
-            try server.control("put", "\(prefix)/config", networkConfig)
-            let host = RunningRegistry(try v3Store(server, prefix: prefix), publicIP: IPv4Address(172, 30, 0, 1))
+            let bed = try await RegistryBed(kind, servers: [server])
+            let host = bed.host()
             let own = try await host.acquired()
             server.stop()
             try await host.until("the outage is reported") {
                 if case .unavailable(let cause) = $0.condition { cause.contains("refused") } else { false }
             }
             try await server.start()
-            try server.control("put", "\(prefix)/subnets/10.5.34.0-24", leaseValue(34))
+            try bed.put("10.5.34.0-24", leaseValue(34))
             try await host.until("it follows again") { $0.condition == .connected && $0.peers.count == 1 }
             #expect(host.now.own == own)
             await host.stop()
         }
 
-        @Test func historyCompactedDuringAnOutage() async throws {
+        @Test(arguments: StoreKind.etcds)
+        func historyForgottenDuringAnOutage(_ kind: StoreKind) async throws {
             let server = try EtcdServer()
             try await server.start()
-            let prefix = uniquePrefix()
-            try server.control("put", "\(prefix)/config", networkConfig)
-            try server.control("put", "\(prefix)/subnets/10.5.34.0-24", leaseValue(34))
-            try server.control("put", "\(prefix)/subnets/10.5.35.0-24", leaseValue(35))
-            let host = RunningRegistry(try v3Store(server, prefix: prefix), publicIP: IPv4Address(172, 30, 0, 1))
+            let bed = try await RegistryBed(kind, servers: [server])
+            try bed.put("10.5.34.0-24", leaseValue(34))
+            try bed.put("10.5.35.0-24", leaseValue(35))
+            let host = bed.host(previous: "10.5.200.0-24")
             try await host.acquired()
-            // Frozen, not stopped: connections stay until the client finds out by itself.
-            server.freeze()
-            try await host.until("the dead connection is noticed") { $0.condition != .connected }
-            server.thaw()
-            try await host.until("it is back") { $0.condition == .connected }
             server.stop()
+            try await host.until("the outage is reported") { $0.condition != .connected }
             try await server.start()
-            try server.control("del", "\(prefix)/subnets/10.5.34.0-24")
-            try server.control("put", "\(prefix)/subnets/10.5.36.0-24", leaseValue(36))
-            let revision = try server.control("get", "x", "-w", "json").firstMatch(of: /"revision":(\d+)/)?.1
-            try server.control("compact", String(try #require(revision)))
+            try bed.remove("10.5.34.0-24")
+            try bed.put("10.5.36.0-24", leaseValue(36))
+            try await bed.forgetHistory()
             try await host.until("the difference arrives") {
                 Set($0.peers.keys.map(\.description)) == ["10.5.35.0-24", "10.5.36.0-24"]
             }
             await host.stop()
         }
 
-        @Test func watchOfACompactedRevisionEndsAsSuch() async throws {
-            let server = try EtcdServer()
-            try await server.start()
-            try server.control("put", "a", "1")
-            try server.control("put", "a", "2")
-            try server.control("compact", "3")
-            try await session(try v3Store(server, prefix: "/p")) { session in
-                let end = try await session.watch(after: 1) { _ in }
+        @Test(arguments: StoreKind.etcds)
+        func watchOfAForgottenRevisionEndsAsSuch(_ kind: StoreKind) async throws {
+            let bed = try await RegistryBed(kind)
+            try await session(try bed.otherStore()) { session in
+                let revision = try await session.snapshot().revision
+                try bed.put("10.5.34.0-24", leaseValue(34))
+                try bed.put("10.5.35.0-24", leaseValue(35))
+                try await bed.forgetHistory()
+                let end = try await session.watch(after: revision) { _ in }
                 #expect(end == .compacted)
             }
         }
 
-        @Test func leaderKilledInAClusterOfThree() async throws {
-            let cluster = try (1...3).map { try EtcdServer(name: "m\($0)") }
-            for member in cluster { try await member.start(cluster: cluster, waits: false) }
-            try await eventually("the cluster answers") {
-                (try? cluster[0].control("endpoint", "health")) != nil
-            }
-            let prefix = uniquePrefix()
-            try cluster[0].control("put", "\(prefix)/config", networkConfig)
-            let host = RunningRegistry(
-                try v3Store(cluster.map(\.clientURL), prefix: prefix), publicIP: IPv4Address(172, 30, 0, 1))
-            let own = try await host.acquired()
-            let leader = try #require(
-                try cluster.first {
-                    try $0.control("endpoint", "status", "-w", "fields").firstMatch(of: /"MemberID" : (\d+)/)?.1
-                        == $0.control("endpoint", "status", "-w", "fields").firstMatch(of: /"Leader" : (\d+)/)?.1
-                })
-            leader.stop()
-            let alive = try #require(cluster.first { $0 !== leader })
-            try await eventually("a new leader takes a write") {
-                (try? alive.control("put", "\(prefix)/subnets/10.5.34.0-24", leaseValue(34))) != nil
-            }
-            try await host.until("it arrives") { $0.peers.count == 1 }
-            #expect(host.now.own == own)
-            // The last member but one gone: nobody leads.
-            let other = try #require(cluster.first { $0 !== leader && $0 !== alive })
-            other.stop()
-            try await host.until("the loss is reported") { $0.condition != .connected }
-            try await other.start(cluster: cluster, waits: false)
-            try await host.until("it is back") { $0.condition == .connected }
-            await host.stop()
-        }
-
-        @Test func renewsBeforeTheEnd() async throws {
-            let server = try await SharedEtcd.server()
-            let prefix = uniquePrefix()
-            try server.control("put", "\(prefix)/config", networkConfig)
-            let host = RunningRegistry(
-                try v3Store(server, prefix: prefix, ttl: .seconds(20)), publicIP: IPv4Address(172, 30, 0, 1),
-                renewMargin: .seconds(19))
-            let own = try await host.acquired()
-            try await eventually("it was renewed often") { host.now.log.count { $0.contains("lease renewed") } >= 5 }
-            #expect(try server.control("get", "\(prefix)/subnets/\(own.key)", "-w", "json").contains(#""version":1"#))
-            #expect(!host.now.log.contains { $0.contains("gone") })
-            await host.stop()
-        }
-
-        @Test func takesOverWhatAStockDaemonLeased() async throws {
-            let server = try await SharedEtcd.server()
-            let prefix = uniquePrefix()
-            try server.control("put", "\(prefix)/config", networkConfig)
-            let granted = try server.control("lease", "grant", "60").split(separator: " ")[1]
-            try server.control("put", "\(prefix)/subnets/10.5.7.0-24", leaseValue(1), "--lease=\(granted)")
-            let host = RunningRegistry(try v3Store(server, prefix: prefix), publicIP: IPv4Address(172, 30, 0, 1))
+        @Test(arguments: StoreKind.etcds)
+        func takesOverWhatAStockDaemonLeased(_ kind: StoreKind) async throws {
+            let bed = try await RegistryBed(kind)
+            try bed.put("10.5.7.0-24", leaseValue(1), seconds: 60)
+            let host = bed.host()
             #expect(try await host.acquired().key.description == "10.5.7.0-24")
-            try await eventually("it has a day to live") {
-                let id = try server.control("get", "\(prefix)/subnets/10.5.7.0-24", "-w", "json")
-                    .firstMatch(of: /"lease":(\d+)/)?.1
-                let hexadecimal = String(try #require(id.flatMap { Int64($0) }), radix: 16)
-                return try server.control("lease", "timetolive", hexadecimal).contains("granted with TTL(86400s)")
+            let seconds = try #require(try bed.timeToLive("10.5.7.0-24"))
+            #expect((86_000...86_400).contains(seconds), "it has a day to live")
+            await host.stop()
+        }
+
+        /// v2 has no quota.
+        @Test func diskQuotaUsedUp() async throws {
+            let server = try EtcdServer(options: ["--quota-backend-bytes", "\(4 << 20)"])
+            try await server.start()
+            let bed = try await RegistryBed(.v3, servers: [server])
+            try bed.put("10.5.34.0-24", leaseValue(34))
+            let host = bed.host(previous: "10.5.7.0-24")
+            try await host.acquired()
+            let path = "\(server.directory)/large"
+            try String(repeating: "x", count: 1 << 20).write(toFile: path, atomically: false, encoding: .utf8)
+            try await eventually("the quota is used up") {
+                (try? run([
+                    "/bin/sh", "-c", "ETCDCTL_API=3 etcdctl --endpoints \(server.clientURL) put large < \(path)",
+                ]))
+                    == nil
             }
+            try bed.remove("10.5.7.0-24")
+            try await host.until("it is said") { state in
+                state.log.contains { $0.hasPrefix("error") && $0.contains("quota") && $0.contains("alarm disarm") }
+            }
+            try bed.remove("10.5.34.0-24")
+            try await host.until("peers are followed all the same") { $0.peers.isEmpty }
+            #expect(host.now.own?.key.description == "10.5.7.0-24")
             await host.stop()
         }
 
@@ -177,48 +147,5 @@ extension EtcdTests {
             }
         }
 
-        @Test func stoppingIsPromptWhateverTheState() async throws {
-            // Nothing answers at this address, nor refuses.
-            let store = try v3Store(["http://192.0.2.1:2379", "http://127.0.0.1:1"], prefix: "/p")
-            let host = RunningRegistry(store, publicIP: IPv4Address(172, 30, 0, 1))
-            try await Task.sleep(for: .milliseconds(100))
-            await host.stop()
-            #expect(host.now.failure is CancellationError)
-        }
-
-        @Test func deadEndpointsArePassedOver() async throws {
-            let server = try await SharedEtcd.server()
-            let prefix = uniquePrefix()
-            try server.control("put", "\(prefix)/config", networkConfig)
-            let host = RunningRegistry(
-                try v3Store(["http://127.0.0.1:1", server.clientURL], prefix: prefix),
-                publicIP: IPv4Address(172, 30, 0, 1))
-            try await host.acquired()
-            #expect(host.now.updates.count == 1, "no outage is reported for it")
-            await host.stop()
-        }
-
-        @Test func oneMebibyteValuesKeepNobodyOut() async throws {
-            let server = try await SharedEtcd.server()
-            let prefix = uniquePrefix()
-            try server.control("put", "\(prefix)/config", networkConfig)
-            let path = "\(server.directory)/large"
-            try String(repeating: "x", count: 1 << 20).write(toFile: path, atomically: false, encoding: .utf8)
-            for number in 0..<20 {
-                try run([
-                    "/bin/sh", "-c",
-                    "ETCDCTL_API=3 etcdctl --endpoints \(server.clientURL) put \(prefix)/subnets/10.5.\(number).0-24 < \(path)",
-                ])
-            }
-            let store = try v3Store(server, prefix: prefix)
-            let host = RunningRegistry(store, publicIP: IPv4Address(172, 30, 0, 1))
-            try await host.acquired()
-            #expect(host.now.rejections.count == 20)
-            try await session(store) { session in
-                let sizes = try await session.snapshot().leases.map(\.value.count)
-                #expect(sizes.max() == LeaseCodec.sizeLimit + 1, "they aren't kept in memory")
-            }
-            await host.stop()
-        }
     }
 }

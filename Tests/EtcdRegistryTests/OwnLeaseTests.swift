@@ -57,32 +57,6 @@ private func watching(_ store: MemoryStore) async throws {
         await host.stop()
     }
 
-    @Test func aDeadHostsLeaseWithOurNewAddressIsDeleted() async throws {
-        let store = store()
-        store.put("10.5.8.0-24", value("172.30.0.2"))
-        store.put("10.5.9.0-24", value("172.30.0.2"), isReservation: true)
-        let host = RunningRegistry(store, publicIP: ours)
-        let own = try await host.acquired()
-        await host.move(to: IPv4Address(172, 30, 0, 2))
-        try await eventually("the other is deleted") { store.records["10.5.8.0-24"] == nil }
-        #expect(store.records[own.key.description]?.text == value("172.30.0.2"))
-        #expect(store.records["10.5.9.0-24"] != nil, "a reservation is an operator's")
-        try await host.until("the reservation is named") { state in
-            state.log.contains { $0.hasPrefix("error") && $0.contains("10.5.9.0-24") }
-        }
-        await host.stop()
-    }
-
-    @Test func aDoubleCreateIsPutRight() async throws {
-        let store = store()
-        store.put("10.5.8.0-24", value("172.30.0.1"))
-        store.put("10.5.9.0-24", value("172.30.0.1"))
-        let host = RunningRegistry(store, publicIP: ours)
-        #expect(try await host.acquired().key.description == "10.5.8.0-24")
-        try await eventually("the other is deleted") { Set(store.records.keys) == ["10.5.8.0-24"] }
-        await host.stop()
-    }
-
     @Test func lostAnswerOfARewriteIsOurs() async throws {
         let store = store()
         let host = RunningRegistry(store, publicIP: ours)
@@ -113,22 +87,6 @@ private func watching(_ store: MemoryStore) async throws {
         await host.stop()
     }
 
-    @Test func equalWritesAgainAndAgainAreSaid() async throws {
-        let store = store()
-        let host = RunningRegistry(store, publicIP: ours, previous: SubnetKey("10.5.200.0-24"))
-        let own = try await host.acquired()
-        try await watching(store)
-        for _ in 0..<2 { store.put(own.key.description, value("172.30.0.1")) }
-        store.put("10.5.8.0-24", value("172.30.0.8"))
-        try await host.until("both have come") { $0.peers.count == 1 }
-        #expect(!host.now.log.contains { $0.contains("--public-ip") }, "a stock daemon's start and a swap")
-        store.put(own.key.description, value("172.30.0.1"))
-        try await host.until("it is said") { state in
-            state.log.contains { $0.hasPrefix("error") && $0.contains("--public-ip") }
-        }
-        await host.stop()
-    }
-
     @Test func anOverwrittenLeaseIsRenewed() async throws {
         let store = store()
         let host = RunningRegistry(store, publicIP: ours)
@@ -153,14 +111,4 @@ private func watching(_ store: MemoryStore) async throws {
         await host.stop()
     }
 
-    @Test func aReservationThatDoesNotFitIsLeftToItsOperator() async throws {
-        let store = store()
-        store.put("10.9.7.0-24", value("172.30.0.1"), isReservation: true)
-        let host = RunningRegistry(store, publicIP: ours)
-        let own = try await host.acquired()
-        #expect(own.key.ipv4.map { IPv4Prefix("10.5.0.0/16")?.contains($0) } == true)
-        #expect(store.records["10.9.7.0-24"] != nil)
-        #expect(host.now.log.contains { $0.hasPrefix("error") && $0.contains("10.9.7.0-24") })
-        await host.stop()
-    }
 }

@@ -20,6 +20,8 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
     var testDescription: String { rawValue }
 
+    /// Those with a real etcd behind.
+    static var etcds: [StoreKind] { available.filter { $0 != .memory } }
     static var available: [StoreKind] { allCases.filter { $0 == .memory || EtcdServer.isInstalled } }
 
     func make(timeToLive: Duration = .seconds(86400)) async throws -> StoreFixture {
@@ -222,7 +224,7 @@ final class EventLog: Sendable {
         }
     }
 
-    @Test(arguments: StoreKind.available.filter { $0 != .memory })
+    @Test(arguments: StoreKind.etcds)
     func leasesEndByThemselves(_ kind: StoreKind) async throws {
         let fixture = try await kind.make(timeToLive: .seconds(2))
         try await session(fixture.store) { session in

@@ -26,9 +26,18 @@ extension StoreError {
                 .tooLarge, cause: "\(what)the answer is larger than \(V2Session.maxAnswerBytes >> 20) MiB",
                 remedy: "delete what is no lease under \(subject.prefix)")
         default:
-            let reason = Self.innermostText(error)
-            self.init(.unavailable, cause: what + reason, remedy: Self.remedy(reason, endpoint))
+            let reason = (error as? HTTPClientError)?.shortDescription ?? Self.innermostText(error)
+            let isClosed = (error as? HTTPClientError) == .remoteConnectionClosed
+            self.init(
+                .unavailable, cause: what + reason,
+                remedy: isClosed ? Self.closedRemedy(endpoint) : Self.remedy(reason, endpoint))
         }
+    }
+
+    private static func closedRemedy(_ endpoint: EtcdEndpoint) -> String {
+        endpoint.usesTLS
+            ? "does it want etcd-certfile and etcd-keyfile? See its log"
+            : "see its log; if it is served with TLS, use https://"
     }
 
     /// An answer that no etcd gives.

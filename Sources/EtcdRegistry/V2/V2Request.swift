@@ -55,11 +55,13 @@ struct V2Answer: Sendable {
     let contentType: String
     let body: [UInt8]
 
+}
+
+extension V2Answer {
     init(_ head: HTTPClientResponse, body: [UInt8]) {
-        status = Int(head.status.code)
-        index = head.etcdIndex
-        contentType = head.headers.first(name: "Content-Type") ?? ""
-        self.body = body
+        self.init(
+            status: Int(head.status.code), index: head.etcdIndex,
+            contentType: head.headers.first(name: "Content-Type") ?? "", body: body)
     }
 }
 

@@ -17,10 +17,12 @@ final class EtcdServer: Sendable {
     var clientURL: String { "\(scheme)://127.0.0.1:\(clientPort)" }
     var peerURL: String { "http://127.0.0.1:\(peerPort)" }
 
-    init(name: String = "default", scheme: String = "http", options: [String] = []) throws {
+    init(
+        name: String = "default", scheme: String = "http", enablesV2: Bool = true, options: [String] = []
+    ) throws {
         self.name = name
         self.scheme = scheme
-        self.options = options
+        self.options = (enablesV2 ? ["--enable-v2"] : []) + options
         clientPort = try freePort()
         peerPort = try freePort()
         directory = try temporaryDirectory("weft-etcd")
@@ -62,6 +64,8 @@ final class EtcdServer: Sendable {
         Spawned.all.withLock { _ = $0.remove(pid) }
     }
 
+    var isRunning: Bool { process.withLock { $0 != nil } }
+
     /// Stops every thread of it, so that connections stay but nobody answers.
     func freeze() { _ = process.withLock { $0.map { kill($0, SIGSTOP) } } }
     func thaw() { _ = process.withLock { $0.map { kill($0, SIGCONT) } } }
@@ -86,7 +90,7 @@ actor SharedEtcd {
     func server() async throws -> EtcdServer {
         if let starting { return try await starting.value }
         let task = Task {
-            let server = try EtcdServer(options: ["--max-txn-ops", "10000", "--enable-v2"])
+            let server = try EtcdServer(options: ["--max-txn-ops", "10000"])
             try await server.start()
             return server
         }
@@ -172,28 +176,46 @@ private func socketAddress(_ port: Int) -> sockaddr_in {
 }
 
 func freePort() throws -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
+    let (descriptor, port) = try listeningSocket()
+    close(descriptor)
+    return port
+}
+
+/// On a free port of loopback.
+func listeningSocket() throws -> (descriptor: Int32, port: Int) {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var address = socketAddress(0)
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let code = withUnsafeMutablePointer(to: &address) {
         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor, $0, length) == 0 ? getsockname(descriptor, $0, &length) : -1
+            bind(descriptor, $0, length) == 0 && listen(descriptor, 64) == 0
+                ? getsockname(descriptor, $0, &length) : -1
         }
     }
-    guard code == 0 else { throw Failure(description: "no free port: \(errno)") }
-    return Int(UInt16(bigEndian: address.sin_port))
+    guard code == 0 else {
+        close(descriptor)
+        throw Failure(description: "no free port: \(errno)")
+    }
+    return (descriptor, Int(UInt16(bigEndian: address.sin_port)))
+}
+
+func connectedSocket(_ port: Int) -> Int32? {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    var address = socketAddress(port)
+    let code = withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
+    }
+    if code == 0 { return descriptor }
+    close(descriptor)
+    return nil
 }
 
 func isListening(_ port: Int) -> Bool {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = socketAddress(port)
-    return withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-        }
-    }
+    guard let descriptor = connectedSocket(port) else { return false }
+    close(descriptor)
+    return true
 }
 
 /// Polls a condition; throws when it has not come true within half a minute.
