@@ -1,6 +1,9 @@
 import IPNetwork
 import Leases
+import Logging
 import Testing
+
+@testable import EtcdRegistry
 
 /// Members that stop answering. Most of the time nothing happens in these, so that they have a suite of their own.
 @Suite(
@@ -50,6 +53,28 @@ struct ClusterFaultTests {
         try await host.until("the loss is reported") { $0.condition != .connected }
         other.thaw()
         try await host.until("it is back") { $0.condition == .connected }
+        await host.stop()
+    }
+
+    /// Members that are not configured are found, and tried when the configured one is gone.
+    @Test func othersAreFoundOverV2() async throws {
+        let cluster = try (1...3).map { try EtcdServer(name: "m\($0)") }
+        for member in cluster { try await member.start(cluster: cluster, waits: false) }
+        try await eventually("the cluster answers") { (try? cluster[0].control("endpoint", "health")) != nil }
+        try cluster[0].control2("set", "/net/config", networkConfig)
+        let store = V2SubnetStore(
+            configuration: try EtcdConfiguration(endpoints: [cluster[0].clientURL], prefix: "/net"),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            timing: V2Timing(probeInterval: .milliseconds(200)))
+        let host = RunningRegistry(store, publicIP: IPv4Address(172, 30, 0, 1))
+        try await host.acquired()
+        try await eventually("the others are known") { store.endpoints.count == 3 }
+        #expect(store.endpoints.first == cluster[0].clientURL)
+        cluster[0].stop()
+        try await eventually("a write is taken") {
+            (try? cluster[1].control2("set", "/net/subnets/10.5.34.0-24", leaseValue(34))) != nil
+        }
+        try await host.until("it arrives") { $0.peers.count == 1 }
         await host.stop()
     }
 }

@@ -7,6 +7,7 @@ extension V2Session {
         async let list = leaseList()
         let config = try await readConfig()
         let (records, revision) = try await list.get()
+        await checkUser()
         lastList.withLock { $0 = (revision, config.index) }
         return SubnetSnapshot(config: config.text, leases: records, revision: revision)
     }

@@ -13,6 +13,7 @@ final class V2Session: SubnetSession {
     let lastList = Mutex<(leases: Int64, config: Int64)?>(nil)
     /// The user could read in this session, so that it is known to etcd.
     private let hasRead = Mutex(false)
+    private let hasCheckedUser = Mutex(false)
     /// Whether every member can start a time to live afresh without touching the value; asked for once.
     private let canRefresh = Mutex<Bool?>(nil)
 
@@ -89,6 +90,17 @@ extension V2Session {
         let knows = try await version().map { $0 >= EtcdVersion(major: 2, minor: 3) } ?? false
         canRefresh.withLock { $0 = knows }
         return knows
+    }
+
+    /// etcd takes no notice of a user while its authentication is off.
+    func checkUser() async {
+        guard let user = store.configuration.credentials?.user, !hasCheckedUser.withLock({ $0 }) else { return }
+        hasCheckedUser.withLock { $0 = true }
+        let request = V2Request(method: .GET, path: "/v2/auth/enable")
+        guard let answer = try? await send(request, RequestSubject("ask for authentication", key: "")),
+            let json = try? JSONValue(answer: answer.body), json["enabled"] == .bool(false)
+        else { return }
+        store.sayThatUserIsIgnored(user, at: endpoint)
     }
 
     /// Reads the list of members, now and then. It is for a rainy day, so that no failure is worth a word.

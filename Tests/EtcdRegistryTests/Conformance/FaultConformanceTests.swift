@@ -4,8 +4,11 @@ import IPNetwork
 import Leases
 import Testing
 
-extension RegistryConformanceTests {
-    /// What happens between a host and its registry.
+/// What happens between a host and its registry, over every kind of it.
+@Suite(.serialized, .timeLimit(.minutes(5))) enum ConnectionConformanceTests {}
+
+extension ConnectionConformanceTests {
+    /// Outages and spoilt answers.
     @Suite struct FaultTests {
         @Test(arguments: StoreKind.available)
         func outageIsReportedAndHealed(_ kind: StoreKind) async throws {
@@ -30,21 +33,6 @@ extension RegistryConformanceTests {
                     $0.changes.updated.keys.allSatisfy { $0.description == "10.5.36.0-24" }
                 }, "what was known is not published again")
             #expect(host.now.log.count { $0.hasPrefix("warning registry unavailable") } <= 4)
-            await host.stop()
-        }
-
-        @Test(arguments: StoreKind.etcds)
-        func aMemberThatStopsIsNoticed(_ kind: StoreKind) async throws {
-            let bed = try await RegistryBed(kind)
-            let host = bed.host()
-            let own = try await host.acquired()
-            // Connections stay until the client finds out by itself.
-            bed.proxy?.setMode(.stall)
-            try await host.until("the dead connection is noticed") { $0.condition != .connected }
-            try bed.put("10.5.34.0-24", leaseValue(34))
-            bed.proxy?.setMode(.pass)
-            try await host.until("it is back") { $0.condition == .connected && $0.peers.count == 1 }
-            #expect(host.now.own == own)
             await host.stop()
         }
 
