@@ -67,8 +67,9 @@ public enum BackendCatalogue {
 extension Backend {
     /// The attributes that every backend publishes; a backend adds its data.
     func baseAttributes(host: HostFacts, config: NetworkConfig) -> LeaseAttributes {
+        // A stock flanneld leaves PublicIP out too where the network has no IPv4.
         LeaseAttributes(
-            publicIP: host.publicIPv4, publicIPv6: config.ipv6 == nil ? nil : host.publicIPv6, backendType: Self.type)
+            publicIP: config.ipv4 == nil ? nil : host.publicIPv4, publicIPv6: config.ipv6 == nil ? nil : host.publicIPv6, backendType: Self.type)
     }
 
     /// - Throws: ``PeerRefusal`` when the peer uses another backend.

@@ -202,7 +202,9 @@ public struct Preflight: Sendable {
         }
         var leases = LeaseSet(config: config)
         _ = leases.replaceAll(snapshot.leases)
-        let own = leases.leases(withPublicIP: host.publicIPv4, publicIPv6: host.publicIPv6).first
+        let own = leases.leases(
+            withPublicIP: config.ipv4 == nil ? nil : host.publicIPv4, publicIPv6: host.publicIPv6
+        ).first
         report.good(
             "lease",
             own.map { "would take \($0.key) again" } ?? "would take a free subnet; \(leases.leases.count) peers")

@@ -129,6 +129,102 @@ import Testing
         #expect(set.put(record("10.0.7.0-24", Array(#"{"PublicIP":"10.0.7.9"}"#.utf8), 5)).isEmpty)
     }
 
+    /// Of this host's own lease and a peer's that overlap, the older one counts for all.
+    @Test func ownYieldsToAnOlderLease() throws {
+        let config = try config(#"{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00::/48"}"#)
+        func dual(_ name: String, _ host: Int, _ revision: Int64) -> LeaseRecord {
+            record(
+                name, Array("{\"PublicIP\":\"172.30.0.\(host)\",\"PublicIPv6\":\"2001:db8::\(host)\"}".utf8), revision)
+        }
+        let ours = dual("10.5.2.0-24&fd00:0:0:2::-64", 1, 10)
+        let own = try LeaseCodec.decode(ours)
+        var set = LeaseSet(config: config)
+        _ = set.setOwn(key: own.key, publicIP: own.attributes.publicIP, publicIPv6: own.attributes.publicIPv6)
+        _ = set.put(ours)
+        #expect(set.put(dual("10.5.2.0-24&fd00:0:0:3::-64", 3, 11)).isEmpty)
+        #expect(set.rival(of: own) == nil)
+        #expect(
+            set.rejections.map(\.reason) == ["10.5.2.0/24 overlaps this host's own lease 10.5.2.0-24&fd00:0:0:2::-64"])
+        // One that is malformed, or an older lease's victim, is no rival.
+        _ = set.put(record("10.5.2.0-23&fd00:0:0:4::-64", [0], 1))
+        _ = set.put(dual("10.5.4.0-24&fd00:0:0:4::-64", 4, 1))
+        _ = set.put(dual("10.5.2.0-25&fd00:0:0:4::-64", 5, 2))
+        #expect(set.rival(of: own) == nil)
+        let older = dual("10.5.9.0-24&fd00:0:0:2::-64", 9, 9)
+        #expect(set.put(older).updated.count == 2, "and the one that our own lease stood in the way of")
+        let rival = try #require(set.rival(of: own))
+        #expect(rival.lease.key.description == older.name && rival.spared == SubnetKey("10.5.2.0-24"))
+        #expect(set.rejections.allSatisfy { $0.name != ours.name })
+        _ = set.remove(name: older.name)
+        #expect(set.rival(of: own) == nil)
+    }
+
+    /// What is removed is kept for a while, and is the weakest meanwhile.
+    @Test func removedLeasesAreKeptForAWhile() throws {
+        let (two, three, halfOfThree, seven, halfOfSeven) = (
+            try key("10.5.2.0-24"), try key("10.5.3.0-24"), try key("10.5.3.0-25"), try key("10.5.7.0-24"),
+            try key("10.5.7.0-25")
+        )
+        let now = ContinuousClock.now
+        var set = LeaseSet(config: try config())
+        _ = set.replaceAll([record("10.5.2.0-24", good(2), 2), record("10.5.3.0-24", good(3), 3)])
+        #expect(set.nextDeparture == nil)
+        #expect(set.remove(name: "10.5.2.0-24", keepingUntil: now + .seconds(3)).isEmpty)
+        #expect(set.record(named: "10.5.2.0-24") == nil && set.leases.count == 2)
+        #expect(set.takenKeys == [three] && set.departingKeys == [two])
+        #expect(set.leases(withPublicIP: IPv4Address(172, 30, 0, 2)).isEmpty)
+        // It comes back.
+        let back = set.put(record("10.5.2.0-24", good(2), 7))
+        #expect(Set(back.updated.keys) == [two] && back.removed.isEmpty)
+        #expect(set.dropDeparted(now + .seconds(9)).isEmpty && set.leases.count == 2 && set.nextDeparture == nil)
+        // It does not.
+        _ = set.replaceAll([record("10.5.3.0-24", good(3), 3)], keepingMissingUntil: now + .seconds(10))
+        #expect(set.nextDeparture == now + .seconds(10) && set.dropDeparted(now + .seconds(9)).isEmpty)
+        #expect(set.dropDeparted(now + .seconds(10)).removed == [two])
+        #expect(set.departingKeys.isEmpty)
+        // Another lease is in its way: by its subnet, or as the same host's.
+        _ = set.remove(name: "10.5.3.0-24", keepingUntil: now + .seconds(20))
+        let other = set.put(record("10.5.3.0-25", good(8), 20))
+        #expect(other.removed == [three] && Set(other.updated.keys) == [halfOfThree])
+        _ = set.remove(name: "10.5.3.0-25", keepingUntil: now + .seconds(21))
+        let moved = set.put(record("10.5.7.0-24", good(8), 21))
+        #expect(moved.removed == [halfOfThree] && Set(moved.updated.keys) == [seven])
+        // One that it stood in the way of takes its place at once.
+        _ = set.put(record("10.5.7.0-25", good(9), 30))
+        let follower = set.remove(name: "10.5.7.0-24", keepingUntil: now + .seconds(22))
+        #expect(follower.removed == [seven] && Set(follower.updated.keys) == [halfOfSeven])
+    }
+
+    /// A host moves to dual stack: the new key beside the old, and then alone.
+    @Test func aHostUnderANewKeyIsNeverMissing() throws {
+        let two = try key("10.5.2.0-24")
+        let newKey = try key("10.5.2.0-24&fd00:0:0:2::-64")
+        let now = ContinuousClock.now
+        var set = LeaseSet(
+            config: try config(#"{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00::/48"}"#))
+        let new = record(
+            "10.5.2.0-24&fd00:0:0:2::-64", Array(#"{"PublicIP":"172.30.0.2","PublicIPv6":"2001:db8::2"}"#.utf8), 9)
+        _ = set.put(record("10.5.2.0-24", good(2), 2))
+        #expect(set.put(new).isEmpty)
+        let changes = set.remove(name: "10.5.2.0-24", keepingUntil: now + .seconds(3))
+        #expect(changes.removed == [two] && Set(changes.updated.keys) == [newKey])
+        #expect(set.departingKeys.isEmpty)
+    }
+
+    @Test func stocksIPv6OnlyKey() throws {
+        let name = "0.0.0.0-0&fd00:0:0:2::-64"
+        let key = try key(name)
+        #expect(key.ipv4 == nil && key.description == name && key != SubnetKey("fd00:0:0:2::-64"))
+        let config = try config(#"{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00::/48"}"#)
+        #expect(config.admits(key))
+        var set = LeaseSet(config: config)
+        let value = Array(#"{"PublicIP":"0.0.0.0","PublicIPv6":"2001:db8::2"}"#.utf8)
+        _ = set.put(record(name, value, 2))
+        #expect(set.leases[key]?.attributes.publicIPv6 == IPv6Address("2001:db8::2"))
+        #expect(set.put(record("fd00:0:0:2::-64", Array(#"{"PublicIPv6":"2001:db8::3"}"#.utf8), 3)).isEmpty)
+        #expect(set.rejections.map(\.reason) == ["fd00:0:0:2::/64 overlaps the older lease of \(name)"])
+    }
+
     /// Enough leases, in random order, for the sorted chunks to split and to empty.
     @Test func manyLeases() throws {
         var generator = SeededGenerator(seed: 7)
@@ -166,11 +262,13 @@ import Testing
         var model = NaiveLeases(config: configs[0])
         var known: [SubnetKey: Lease] = [:]
         var revision: Int64 = 100
+        let start = ContinuousClock.now
         for step in 0..<600 {
             let changes: LeaseChanges
             switch Int.random(in: 0..<20, using: &generator) {
             case 0:
                 model.records = [:]
+                model.departing = []
                 var list: [LeaseRecord] = []
                 for _ in 0..<Int.random(in: 0..<40, using: &generator) {
                     let record = randomRecord(&revision, &generator)
@@ -186,10 +284,23 @@ import Testing
             case 2:
                 model.config = configs[Int.random(in: 0..<3, using: &generator)]
                 changes = set.setConfig(model.config)
-            case 3...8:
+            case 3...5:
                 let name = model.records.keys.sorted().randomElement(using: &generator) ?? "none"
                 model.records[name] = nil
                 changes = set.remove(name: name)
+            case 6...8:
+                let name = model.records.keys.sorted().randomElement(using: &generator) ?? "none"
+                let end = start + .seconds(step + 20)
+                if let record = model.records.removeValue(forKey: name),
+                    SubnetKey(name).map({ set.leases[$0] != nil }) == true
+                {
+                    model.departing.append((end, record))
+                }
+                changes = set.remove(name: name, keepingUntil: end)
+            case 9:
+                let now = start + .seconds(step)
+                model.departing.removeAll { $0.end <= now }
+                changes = set.dropDeparted(now)
             default:
                 let record = randomRecord(&revision, &generator)
                 model.records[record.name] = record
@@ -208,6 +319,17 @@ import Testing
             try #require(Set(known.keys) == Set(leases.keys), "step \(step)")
             try #require(leases.allSatisfy { key, lease in known[key].map { same($0, lease) } ?? false })
             for record in model.records.values { #expect(set.record(named: record.name) == record) }
+            let own = model.ownKey.flatMap { model.records[$0.description] }.flatMap { record in
+                SubnetKey(record.name).map {
+                    Lease(
+                        key: $0, attributes: LeaseAttributes(), isReservation: false,
+                        createRevision: record.createRevision, modRevision: 1)
+                }
+            }
+            // What only waits for its own host's former lease is a rival too.
+            let rival = own.flatMap { set.rival(of: $0)?.lease }
+            if own != nil, !model.holdsOwn { try #require(rival != nil, "step \(step)") }
+            if model.holdsOwn { try #require(rival.map { leases[$0.key] == nil } ?? true, "step \(step)") }
         }
     }
 
@@ -250,20 +372,42 @@ private struct NaiveLeases {
     var records: [String: LeaseRecord] = [:]
     var ownKey: SubnetKey?
     var ownIP: IPv4Address?
+    /// Removed, and kept until then.
+    var departing: [(end: ContinuousClock.Instant, record: LeaseRecord)] = []
+    private(set) var holdsOwn = false
 
-    func judge() -> (leases: [SubnetKey: Lease], rejected: [String]) {
+    mutating func judge() -> (leases: [SubnetKey: Lease], rejected: [String]) {
         var leases: [SubnetKey: Lease] = [:]
         var rejected: [String] = []
+        var own: Lease?
+        holdsOwn = false
         for record in records.values.sorted(by: { ($0.createRevision, $0.name) < ($1.createRevision, $1.name) }) {
-            if let ownKey, SubnetKey(record.name) == ownKey { continue }
+            if let ownKey, SubnetKey(record.name) == ownKey {
+                let lease = Lease(
+                    key: ownKey, attributes: LeaseAttributes(publicIP: ownIP), isReservation: false, createRevision: 1,
+                    modRevision: 1)
+                holdsOwn = !leases.values.contains { clash($0, lease) }
+                if holdsOwn { own = lease }
+                continue
+            }
             guard let lease = try? LeaseCodec.decode(record), fits(lease),
-                !leases.values.contains(where: { clash($0, lease) })
+                !(leases.values + [own].compactMap { $0 }).contains(where: { clash($0, lease) })
             else {
                 rejected.append(record.name)
                 continue
             }
             leases[lease.key] = lease
         }
+        var kept: [(end: ContinuousClock.Instant, record: LeaseRecord)] = []
+        for departure in departing.sorted(by: { $0.record.name < $1.record.name }) {
+            guard records[departure.record.name] == nil, SubnetKey(departure.record.name) != ownKey,
+                let lease = try? LeaseCodec.decode(departure.record), fits(lease),
+                !(leases.values + [own].compactMap { $0 }).contains(where: { clash($0, lease) })
+            else { continue }
+            leases[lease.key] = lease
+            kept.append(departure)
+        }
+        departing = kept
         return (leases, rejected.sorted())
     }
 
@@ -272,25 +416,27 @@ private struct NaiveLeases {
         if let network = config.ipv4?.network, let subnet = lease.key.ipv4 {
             families += 1
             guard network.contains(subnet), subnet.length > network.length, let publicIP = lease.attributes.publicIP,
-                publicIP != ownIP, ownKey?.ipv4?.overlaps(subnet) != true
+                publicIP != ownIP
             else { return false }
         }
         if let network = config.ipv6?.network, let subnet = lease.key.ipv6 {
             families += 1
-            guard network.contains(subnet), lease.attributes.publicIPv6 != nil, ownKey?.ipv6?.overlaps(subnet) != true
+            guard network.contains(subnet), lease.attributes.publicIPv6 != nil
             else { return false }
         }
         return families > 0
     }
 
+    private func same<Address: Equatable>(_ one: Address?, _ two: Address?) -> Bool { one != nil && one == two }
+
     private func clash(_ one: Lease, _ two: Lease) -> Bool {
         if config.ipv4 != nil, let first = one.key.ipv4, let second = two.key.ipv4,
-            first.overlaps(second) || one.attributes.publicIP == two.attributes.publicIP
+            first.overlaps(second) || same(one.attributes.publicIP, two.attributes.publicIP)
         {
             return true
         }
         if config.ipv6 != nil, let first = one.key.ipv6, let second = two.key.ipv6,
-            first.overlaps(second) || one.attributes.publicIPv6 == two.attributes.publicIPv6
+            first.overlaps(second) || same(one.attributes.publicIPv6, two.attributes.publicIPv6)
         {
             return true
         }

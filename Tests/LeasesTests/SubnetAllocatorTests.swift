@@ -69,6 +69,19 @@ struct SeededGenerator: RandomNumberGenerator {
         #expect((60...140).contains(high), "spread over both halves of the range")
     }
 
+    @Test func preferredSubnetsFamilyByFamily() throws {
+        let allocator = try allocator(#"{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00::/48"}"#)
+        let taken = keys("10.5.7.0-24&fd00:0:0:7::-64", "10.5.8.0-25")
+        func chosen(_ names: String...) throws -> SubnetKey {
+            try allocator.allocate(avoiding: taken, preferring: names.compactMap(SubnetKey.init))
+        }
+        #expect(try chosen("10.5.9.0-24").ipv4 == IPv4Prefix("10.5.9.0/24"))
+        #expect(try chosen("10.5.9.0-24").ipv6 != nil)
+        let first = try chosen(
+            "10.5.7.0-24&fd00:0:0:9::-64", "10.5.8.0-24", "10.6.0.0-24", "10.5.9.0-25", "10.5.1.0-24")
+        #expect(first.description == "10.5.1.0-24&fd00:0:0:9::-64")
+    }
+
     @Test func exhaustion() throws {
         let allocator = try allocator(#"{"Network":"10.5.0.0/28"}"#)
         var generator = SeededGenerator(seed: 4)

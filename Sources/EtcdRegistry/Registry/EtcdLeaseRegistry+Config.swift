@@ -70,9 +70,12 @@ extension EtcdLeaseRegistry {
     }
 
     private func objection(_ config: NetworkConfig, _ own: OwnHold) -> String? {
-        guard config.admits(own.key) else { return "the subnet lies outside the config's bounds or has another length" }
+        guard config.keepsSubnets(of: own.key) else {
+            return "the subnet lies outside the config's bounds or has another length"
+        }
         do {
-            _ = try claim.attributes(config, own.key, own.lease)
+            let key = accepts(own.lease, config) ? own.key : try allocate(config, replacing: own.lease)
+            _ = try claim.attributes(config, key, own.lease)
             return nil
         } catch {
             return "\(error)"

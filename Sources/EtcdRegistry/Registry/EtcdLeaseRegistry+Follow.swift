@@ -42,12 +42,14 @@ extension EtcdLeaseRegistry {
             _ = set.setOwn(key: own?.key, publicIP: claim.publicIP, publicIPv6: claim.publicIPv6)
             leases = set
         }
-        change { $0.replaceAll(snapshot.leases) }
+        let graceEnd = clock.now + removalGrace
+        change { $0.replaceAll(snapshot.leases, keepingMissingUntil: graceEnd) }
+        seenRevision = snapshot.revision
         // Peers don't wait for our own lease, which perhaps can't be written. Until it is known, though, a lease with
         // this host's PublicIP would pass for somebody else's.
         flush(withRejections: own != nil)
         try await settleOwn(session)
-        if own != nil { report(.connected) }
+        if own?.isConfirmed == true { report(.connected) }
         if own != nil || isFull || retryAt != nil { await session.discardPrepared() }
         flush()
         return snapshot.revision
@@ -101,7 +103,7 @@ extension EtcdLeaseRegistry {
     }
 
     private var nextDeadline: ContinuousClock.Instant? {
-        [own?.renewAt, rewrite.at, retryAt].compactMap { $0 }.min()
+        [own?.renewAt, rewrite.at, retryAt, leases?.nextDeparture].compactMap { $0 }.min()
     }
 
     private func apply(_ events: [SubnetEvent], _ session: any SubnetSession) async throws {
@@ -113,6 +115,7 @@ extension EtcdLeaseRegistry {
                 hasNewConfig = true
                 try await configChanged(text, session)
             case .put(let record):
+                seenRevision = max(seenRevision, record.modRevision)
                 guard let leases, isNews(record.name, record.modRevision, leases) else { continue }
                 if record.name == own?.record.name {
                     try await ownRecordChanged(record, session)
@@ -121,16 +124,22 @@ extension EtcdLeaseRegistry {
                     change { $0.put(record) }
                 }
             case .removed(let name, let revision):
+                seenRevision = max(seenRevision, revision)
                 guard let leases, isNews(name, revision, leases) else { continue }
-                change { $0.remove(name: name) }
+                let graceEnd = clock.now + removalGrace
+                change { $0.remove(name: name, keepingUntil: graceEnd) }
                 mayBeFree = true
                 if name == own?.record.name { try await reclaim(session) }
             }
         }
-        let isWorthTrying = hasNewConfig ? isFull || retryAt != nil : mayBeFree && isFull
-        if isWorthTrying, own == nil, relistReason == nil {
+        try await checkOwn(session)
+        guard hasNewConfig ? isFull || retryAt != nil : mayBeFree && isFull, relistReason == nil else { return }
+        if own == nil {
             try await acquire(session)
             if own == nil { await session.discardPrepared() }
+        } else {
+            isFull = false
+            try await publishAttributes(session)
         }
     }
 

@@ -13,6 +13,7 @@ extension EtcdLeaseRegistry {
                     try await ownRecordChanged(record, session)
                 }
             }
+            try await checkOwn(session)
             renewSoon()
             try await publishAttributes(session)
         }
@@ -67,7 +68,9 @@ extension EtcdLeaseRegistry {
         }
         if lease.attributes == own.lease.attributes {
             // A renewal by a stock daemon, the start of one that takes over, or a write of ours whose answer was lost.
-            self.own = OwnHold(record: record, lease: lease, renewAt: record.isReservation ? nil : clock.now)
+            self.own = OwnHold(
+                record: record, lease: lease, renewAt: record.isReservation ? nil : clock.now,
+                isConfirmed: own.isConfirmed)
             rewrite.done()
             if foreignWrites.areTooMany(withOneAt: clock.now) {
                 sayPublicIPIsShared(
@@ -86,8 +89,11 @@ extension EtcdLeaseRegistry {
     }
 
     private func isOurs(_ attributes: LeaseAttributes) -> Bool {
-        if let publicIP = claim.publicIP, attributes.publicIP == publicIP { return true }
-        if let publicIPv6 = claim.publicIPv6, claim.publicIP == nil, attributes.publicIPv6 == publicIPv6 { return true }
+        if config?.value.ipv4 != nil, let publicIP = claim.publicIP {
+            if attributes.publicIP == publicIP { return true }
+        } else if let publicIPv6 = claim.publicIPv6, attributes.publicIPv6 == publicIPv6 {
+            return true
+        }
         guard let published = own?.lease.attributes else { return false }
         return published.publicIP.map { attributes.publicIP == $0 }
             ?? published.publicIPv6.map { attributes.publicIPv6 == $0 } ?? false
@@ -120,7 +126,7 @@ extension EtcdLeaseRegistry {
             "this host's subnet is leased by another host now; it is given up and another is taken",
             metadata: [
                 "subnet": "\(hold.key)",
-                "holder": "\(lease.attributes.publicIP?.description ?? lease.attributes.publicIPv6?.description ?? "")",
+                "holder": "\(lease.attributes.publicAddress)",
                 "remedy": "restart containers on this host that have addresses of the old subnet",
             ])
         lost.insert(hold.key)
@@ -138,7 +144,12 @@ extension EtcdLeaseRegistry {
         guard let own, let config = config?.value else { return }
         // There is nothing to renew or to write until it is there again.
         rewrite.done()
-        guard config.admits(own.key) else {
+        // Whoever overlaps it is older now than our key would be.
+        if let rival = leases?.rival(of: own.lease) {
+            try await yield(own, to: rival.lease, sparing: rival.spared, session)
+            return
+        }
+        guard accepts(own.lease, config) else {
             self.own = nil
             setOwn()
             try await acquire(session)
@@ -165,7 +176,11 @@ extension EtcdLeaseRegistry {
         setOwn()
         guard let own, let config = config?.value, rewrite.at == nil, retryAt == nil else { return }
         try await attempt("publish what changed on this host") {
-            if try wanted(own, config) != own.lease.attributes { try await rewriteOwn(session) }
+            if !accepts(own.lease, config) {
+                try await rekey(session)
+            } else if try wanted(own, config) != own.lease.attributes {
+                try await rewriteOwn(session)
+            }
         }
     }
 
@@ -205,15 +220,23 @@ extension EtcdLeaseRegistry {
             }
         }
         if let at = own?.renewAt, at <= clock.now { try await renew(session) }
+        dropDeparted()
+    }
+
+    /// Peers whose leases are gone for good.
+    private func dropDeparted() {
+        let now = clock.now
+        if let at = leases?.nextDeparture, at <= now { change { $0.dropDeparted(now) } }
     }
 
     /// Deletes other leases with this host's PublicIP: a dead host's whose address it has now, or a second one of its
     /// own. On every peer the older of two would win, and ours be ignored.
     func removeDoubles(_ session: any SubnetSession) async throws {
-        guard mayHaveDoubles, let own, let leases, claim.publicIP != nil || claim.publicIPv6 != nil else { return }
-        let doubles = leases.leases(withPublicIP: claim.publicIP, publicIPv6: claim.publicIPv6).filter {
-            $0.key != own.key
-        }
+        guard mayHaveDoubles, let own, own.isConfirmed, let leases, let config = config?.value else { return }
+        let doubles = leases.leases { attributes in
+            config.ipv4 != nil && claim.publicIP.map { attributes.publicIP == $0 } ?? false
+                || config.ipv6 != nil && claim.publicIPv6.map { attributes.publicIPv6 == $0 } ?? false
+        }.filter { $0.key != own.key }
         let isDone = try await attempt("delete another lease with this host's PublicIP") {
             for double in doubles {
                 if double.isReservation {
@@ -228,7 +251,10 @@ extension EtcdLeaseRegistry {
                     logger.notice(
                         "deleting another lease with this host's PublicIP",
                         metadata: ["lease": "\(double.key)", "subnet": "\(own.key)"])
-                    if try await session.delete(record) { change { $0.remove(name: record.name) } }
+                    guard try await session.delete(record) else { continue }
+                    change { $0.remove(name: record.name) }
+                    // A stock peer takes the routes into the other lease's subnet away, and has to be told of ours again.
+                    if double.key.overlaps(own.key) { try await rewriteOwn(session) }
                 }
             }
         }

@@ -16,6 +16,9 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
     let store: any SubnetStore
     /// How long before its end a lease is renewed.
     let renewMargin: Duration
+    /// How long a peer's lease that is gone from the registry is kept, so that a host which takes its own again at once
+    /// is not cut off in between.
+    let removalGrace: Duration
     let logger: Logger
     let clock = ContinuousClock()
 
@@ -27,6 +30,10 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
     /// The peers; there when `config` is.
     var leases: LeaseSet?
     var own: OwnHold?
+    /// Everything up to this revision is known.
+    var seenRevision: Int64 = 0
+    /// What is left of a subnet that had to be given up in part: the next one holds it too.
+    var spared: SubnetKey?
     /// No subnet is free; tried again when one is.
     var isFull = false
     var lost: Set<SubnetKey> = []
@@ -56,10 +63,15 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
     private var shortSessions = 0
     var listedAt: ContinuousClock.Instant?
 
-    /// - Parameter renewMargin: less than the store's time to live.
-    public init(store: any SubnetStore, renewMargin: Duration, logger: Logger) {
+    /// - Parameters:
+    ///   - renewMargin: less than the store's time to live.
+    ///   - removalGrace: how long a peer's lease that is gone is kept, unless another stands in its way.
+    public init(
+        store: any SubnetStore, renewMargin: Duration, removalGrace: Duration = .seconds(3), logger: Logger
+    ) {
         self.store = store
         self.renewMargin = renewMargin
+        self.removalGrace = removalGrace
         self.logger = logger
         failover = EndpointFailover(count: store.endpoints.count)
     }

@@ -14,6 +14,8 @@ struct OwnHold {
     var lease: Lease
     /// When it has to be renewed; `nil` for a reservation.
     var renewAt: ContinuousClock.Instant?
+    /// All leases that were made before this one are known, so that none can turn out to be in its way.
+    var isConfirmed = true
 
     var key: SubnetKey { lease.key }
 }

@@ -28,27 +28,34 @@ public struct SubnetAllocator: Sendable {
     }
 
     /// A key with a subnet of each family that is on, overlapping none of `taken`.
-    public func allocate(avoiding taken: some Sequence<SubnetKey>) throws(AllocationError) -> SubnetKey {
+    public func allocate(
+        avoiding taken: some Sequence<SubnetKey>, preferring preferred: [SubnetKey] = []
+    ) throws(AllocationError) -> SubnetKey {
         var generator = SystemRandomNumberGenerator()
-        return try allocate(avoiding: taken, using: &generator)
+        return try allocate(avoiding: taken, preferring: preferred, using: &generator)
     }
 
     /// The same with a generator of the caller's.
     ///
-    /// - Parameter taken: every key that the registry holds, reservations and unusable leases too. Time and memory grow
-    ///   with their number and not with that of the candidates.
+    /// - Parameters:
+    ///   - taken: every key that the registry holds, reservations and unusable leases too. Time and memory grow with their
+    ///     number and not with that of the candidates.
+    ///   - preferred: subnets that the host would rather have, for example those that it had: for each family the first
+    ///     that is free and in the range is taken.
     public func allocate(
-        avoiding taken: some Sequence<SubnetKey>, using generator: inout some RandomNumberGenerator
+        avoiding taken: some Sequence<SubnetKey>, preferring preferred: [SubnetKey] = [],
+        using generator: inout some RandomNumberGenerator
     ) throws(AllocationError) -> SubnetKey {
         let taken = Array(taken)
         let ipv4 = try config.ipv4.map { range throws(AllocationError) in
-            try FreeSubnets(in: range, avoiding: taken.compactMap(\.ipv4)).random(using: &generator)
+            let free = try FreeSubnets(in: range, avoiding: taken.compactMap(\.ipv4))
+            return free.first(of: preferred.compactMap(\.ipv4)) ?? free.random(using: &generator)
         }
         let ipv6 = try config.ipv6.map { range throws(AllocationError) in
-            try FreeSubnets(in: range, avoiding: taken.compactMap(\.ipv6)).random(using: &generator)
+            let free = try FreeSubnets(in: range, avoiding: taken.compactMap(\.ipv6))
+            return free.first(of: preferred.compactMap(\.ipv6)) ?? free.random(using: &generator)
         }
-        if let ipv4 = ipv4 ?? nil { return SubnetKey(ipv4: ipv4, ipv6: ipv6 ?? nil) }
-        if let ipv6 = ipv6 ?? nil { return SubnetKey(ipv6: ipv6) }
+        if let key = SubnetKey(of: ipv4 ?? nil, ipv6 ?? nil) { return key }
         throw AllocationError.full(range: "a network config without a family", taken: 0)
     }
 }
@@ -77,6 +84,15 @@ private struct FreeSubnets<Address: NetworkAddress> {
         guard count > 0 else {
             throw AllocationError.full(
                 range: "\(range.subnetMin) to \(range.subnetMax) (/\(range.subnetLength))", taken: overlapping.count)
+        }
+    }
+
+    func first(of preferred: [Prefix<Address>]) -> Prefix<Address>? {
+        let shift = Address.bitWidth - range.subnetLength
+        return preferred.first { subnet in
+            guard range.admits(subnet) else { return false }
+            let number = (subnet.address.rawValue >> shift) - lowest
+            return !intervals.contains { $0.contains(number) }
         }
     }
 

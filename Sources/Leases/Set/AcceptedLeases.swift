@@ -5,7 +5,8 @@ struct AcceptedLeases {
     /// What a lease takes of one family.
     struct Part<Address: NetworkAddress>: Hashable {
         let subnet: Prefix<Address>
-        let publicIP: Address
+        /// `nil` when the subnet alone is claimed.
+        let publicIP: Address?
     }
 
     /// What a lease takes, of the families that are on.
@@ -14,19 +15,19 @@ struct AcceptedLeases {
         let ipv6: Part<IPv6Address>?
 
         init(_ lease: Lease, in config: NetworkConfig) {
-            ipv4 = Self.part(config.ipv4, lease.key.ipv4, lease.attributes.publicIP)
-            ipv6 = Self.part(config.ipv6, lease.key.ipv6, lease.attributes.publicIPv6)
+            self.init(
+                lease.key, publicIP: lease.attributes.publicIP, publicIPv6: lease.attributes.publicIPv6, in: config)
         }
 
-        private static func part<Address>(
-            _ range: AddressRange<Address>?, _ subnet: Prefix<Address>?, _ publicIP: Address?
-        ) -> Part<Address>? {
-            guard range != nil, let subnet, let publicIP else { return nil }
-            return Part(subnet: subnet, publicIP: publicIP)
+        init(
+            _ key: SubnetKey, publicIP: IPv4Address? = nil, publicIPv6: IPv6Address? = nil, in config: NetworkConfig
+        ) {
+            ipv4 = config.ipv4 == nil ? nil : key.ipv4.map { Part(subnet: $0, publicIP: publicIP) }
+            ipv6 = config.ipv6 == nil ? nil : key.ipv6.map { Part(subnet: $0, publicIP: publicIPv6) }
         }
     }
 
-    /// The slot of a lease that conflicts, and how: words to go before "of" and its name.
+    /// The slot of a lease that conflicts, and how: words to go before what names that lease.
     struct Conflict {
         let slot: Int
         let reason: String
@@ -38,22 +39,21 @@ struct AcceptedLeases {
 
         mutating func insert(_ part: Part<Address>, slot: Int) {
             subnets.insert(part.subnet, slot: slot)
-            publicIPs[part.publicIP] = slot
+            if let publicIP = part.publicIP { publicIPs[publicIP] = slot }
         }
 
         mutating func remove(_ part: Part<Address>) {
             subnets.remove(part.subnet)
-            publicIPs[part.publicIP] = nil
+            if let publicIP = part.publicIP { publicIPs[publicIP] = nil }
         }
 
         func conflicts(with part: Part<Address>, except slot: Int, publicIPName: String) -> [Conflict] {
             var conflicts: [Conflict] = []
             for other in subnets.overlapping(part.subnet) where other != slot {
-                conflicts.append(Conflict(slot: other, reason: "\(part.subnet) overlaps the older lease"))
+                conflicts.append(Conflict(slot: other, reason: "\(part.subnet) overlaps"))
             }
-            if let other = publicIPs[part.publicIP], other != slot {
-                conflicts.append(
-                    Conflict(slot: other, reason: "\(publicIPName) \(part.publicIP) is held by the older lease"))
+            if let publicIP = part.publicIP, let other = publicIPs[publicIP], other != slot {
+                conflicts.append(Conflict(slot: other, reason: "\(publicIPName) \(publicIP) is held by"))
             }
             return conflicts
         }

@@ -8,7 +8,7 @@ struct OwnLease: Hashable {
 }
 
 extension NetworkConfig {
-    /// Why a peer's lease can't be used whatever the other peers have; `nil` when there is nothing against it.
+    /// Why a peer's lease can't be used whatever the other hosts lease; `nil` when there is nothing against it.
     func objection(to lease: Lease, own: OwnLease) -> String? {
         let hasIPv4 = ipv4 != nil && lease.key.ipv4 != nil
         let hasIPv6 = ipv6 != nil && lease.key.ipv6 != nil
@@ -58,9 +58,6 @@ private struct FamilyRules<Address: NetworkAddress> {
         }
         guard subnet.length > range.network.length else {
             return "\(subnet) is the whole of \(networkName); allowed: a part of it"
-        }
-        if let ownSubnet, ownSubnet.overlaps(subnet) {
-            return "\(subnet) overlaps this host's own subnet \(ownSubnet)"
         }
         guard let publicIP else {
             return "\(publicIPName) is missing; allowed: the address where the host is reached"

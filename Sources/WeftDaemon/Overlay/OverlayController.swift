@@ -85,7 +85,7 @@ actor OverlayController {
 
     /// Makes the whole desired state anew: on the first update, and when something that all of it depends on changed.
     private func rebuild() async {
-        guard let config, let lease else { return }
+        guard let lease, let config = config?.limited(to: lease.key) else { return }
         let backend: any Backend
         do throws(BackendError) {
             backend = try BackendCatalogue.make(config: config, host: host)
@@ -251,7 +251,7 @@ actor OverlayController {
     }
 
     private func noteLease(_ new: Lease) {
-        if let lease, lease.key != new.key {
+        if let lease, Self.isMove(from: lease.key, to: new.key) {
             logger.error(
                 "this host has another subnet now; restart the container engine so that its containers move to it",
                 metadata: ["from": "\(lease.key)", "to": "\(new.key)"])
@@ -260,6 +260,14 @@ actor OverlayController {
                 "holding a lease", metadata: ["subnet": "\(new.key)", "reservation": "\(new.isReservation)"])
         }
         lease = new
+    }
+
+    /// Whether a family's subnet is another one. One that comes or goes is the network config's doing, and told with the
+    /// subnet file.
+    private static func isMove(from old: SubnetKey, to new: SubnetKey) -> Bool {
+        if let old = old.ipv4, let new = new.ipv4, old != new { return true }
+        if let old = old.ipv6, let new = new.ipv6, old != new { return true }
+        return false
     }
 
     private func noteLost(_ lost: Set<SubnetKey>) {

@@ -20,17 +20,19 @@ final class RunningRegistry: Sendable {
 
     let registry: EtcdLeaseRegistry
     let publicIP: IPv4Address
+    let publicIPv6: IPv6Address?
     private let state = Mutex(State())
     private let task = Mutex<Task<Void, Never>?>(nil)
 
     init(
-        _ store: any SubnetStore, publicIP: IPv4Address, previous: SubnetKey? = nil,
-        renewMargin: Duration = .seconds(3600),
-        data: JSONValue? = nil
+        _ store: any SubnetStore, publicIP: IPv4Address, publicIPv6: IPv6Address? = nil, previous: SubnetKey? = nil,
+        renewMargin: Duration = .seconds(3600), removalGrace: Duration = .seconds(3), data: JSONValue? = nil
     ) {
         self.publicIP = publicIP
+        self.publicIPv6 = publicIPv6
         let logs = LogLines()
-        registry = EtcdLeaseRegistry(store: store, renewMargin: renewMargin, logger: logs.logger)
+        registry = EtcdLeaseRegistry(
+            store: store, renewMargin: renewMargin, removalGrace: removalGrace, logger: logs.logger)
         self.previous = previous
         self.data = data
         logs.handle = { [weak self] line in self?.state.withLock { $0.log.append(line) } }
@@ -43,9 +45,13 @@ final class RunningRegistry: Sendable {
     static let unusableBackend = "unusable"
 
     private func start(_ publicIP: IPv4Address) {
-        let claim = LeaseClaim(publicIP: publicIP, publicIPv6: nil, previous: previous) { [data] config, _, _ in
+        let claim = LeaseClaim(publicIP: publicIP, publicIPv6: publicIPv6, previous: previous) {
+            [data, publicIPv6] config, _, _ in
             if config.backendType == Self.unusableBackend { throw Failure(description: "no such backend") }
-            return LeaseAttributes(publicIP: publicIP, backendType: config.backendType, backendData: data)
+            if config.ipv6 != nil, publicIPv6 == nil { throw Failure(description: "no IPv6 address") }
+            return LeaseAttributes(
+                publicIP: config.ipv4 == nil ? nil : publicIP, publicIPv6: config.ipv6 == nil ? nil : publicIPv6,
+                backendType: config.backendType, backendData: data)
         }
         let running = Task { [self] in
             do {
