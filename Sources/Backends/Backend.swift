@@ -39,6 +39,14 @@ public struct BackendError: Error, Hashable, Sendable, CustomStringConvertible {
     public let description: String
     /// The text is shown as it is.
     public init(_ description: String) { self.description = description }
+
+    /// The config has a family on that the external interface has no address of.
+    static func missingAddress(of family: String, on interface: InterfaceName) -> BackendError {
+        BackendError(
+            "interface \(interface) has no \(family) address that other hosts could reach, and the config has "
+                + "Enable\(family) on: give it one, name another interface with --iface"
+                + (family == "IPv6" ? ", or see that net.ipv6.conf.\(interface).disable_ipv6 is 0" : ""))
+    }
 }
 
 /// Why a peer's lease is not served.
@@ -69,7 +77,8 @@ extension Backend {
     func baseAttributes(host: HostFacts, config: NetworkConfig) -> LeaseAttributes {
         // A stock flanneld leaves PublicIP out too where the network has no IPv4.
         LeaseAttributes(
-            publicIP: config.ipv4 == nil ? nil : host.publicIPv4, publicIPv6: config.ipv6 == nil ? nil : host.publicIPv6, backendType: Self.type)
+            publicIP: config.ipv4 == nil ? nil : host.publicIPv4,
+            publicIPv6: config.ipv6 == nil ? nil : host.publicIPv6, backendType: Self.type)
     }
 
     /// - Throws: ``PeerRefusal`` when the peer uses another backend.

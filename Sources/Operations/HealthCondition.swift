@@ -14,6 +14,7 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
     case subnetFileUnwritable = "subnet-file-unwritable"
     case leaseIgnored = "lease-ignored"
     case subnetLost = "subnet-lost"
+    case forwardingOff = "forwarding-off"
 
     /// How much of the overlay suffers.
     public enum Severity: String, Comparable, Hashable, Sendable {
@@ -29,7 +30,8 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
     /// Fixed for each condition.
     public var severity: Severity {
         switch self {
-        case .leaseIgnored, .firewallFinding, .registryUnavailable, .routeConflict, .peerRefused: .warning
+        case .forwardingOff, .leaseIgnored, .firewallFinding, .registryUnavailable, .routeConflict, .peerRefused:
+            .warning
         case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .incomplete, .firewallFailing,
             .subnetFileUnwritable, .subnetLost:
             .error
@@ -43,7 +45,9 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
         case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .incomplete, .firewallFailing,
             .subnetFileUnwritable:
             true
-        case .registryUnavailable, .routeConflict, .peerRefused, .firewallFinding, .leaseIgnored, .subnetLost: false
+        case .registryUnavailable, .routeConflict, .peerRefused, .firewallFinding, .leaseIgnored, .subnetLost,
+            .forwardingOff:
+            false
         }
     }
 
@@ -64,6 +68,7 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
         case .subnetFileUnwritable: "the subnet file cannot be written"
         case .leaseIgnored: "leases in the registry are ignored"
         case .subnetLost: "another host holds the subnet that this host held"
+        case .forwardingOff: "the kernel forwards no packets, so containers talk to no other host's"
         }
     }
 
@@ -83,6 +88,7 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
         case .firewallFinding: "add the rule that the finding names"
         case .subnetFileUnwritable: "make the folder of --subnet-file writable"
         case .leaseIgnored: "mend or remove the keys that are named"
+        case .forwardingOff: "set it to 1 with sysctl -w, and in /etc/sysctl.d"
         case .subnetLost: "restart the container engine so that its containers move to the new subnet"
         }
     }

@@ -5,6 +5,10 @@ public protocol InterfaceSettings: Sendable {
     /// Keeps router advertisements from giving the interface addresses and routes (`accept_ra`, as flannel sets it). Does
     /// nothing where that is so already, or where IPv6 is off.
     func refuseRouterAdvertisements(_ interface: InterfaceName) throws(SystemCallError)
+
+    /// Turns IPv6 on for the interface, which refuses addresses while `disable_ipv6` is set for it. Does nothing where that
+    /// is so already, or where the kernel has no IPv6.
+    func enableIPv6(_ interface: InterfaceName) throws(SystemCallError)
 }
 
 /// The settings under /proc/sys of the process's own namespace.
@@ -17,6 +21,15 @@ public struct SysctlInterfaceSettings: InterfaceSettings {
     /// - Throws: ``SystemCallError`` when it cannot be written.
     public func refuseRouterAdvertisements(_ interface: InterfaceName) throws(SystemCallError) {
         let key = "net/ipv6/conf/\(interface)/accept_ra"
+        guard let value = try? Sysctl.read(key), value != "0" else { return }
+        try Sysctl.write(key, "0")
+    }
+
+    /// Writes `disable_ipv6` when it is not 0 yet; does nothing where it cannot be read, as without IPv6.
+    ///
+    /// - Throws: ``SystemCallError`` when it cannot be written.
+    public func enableIPv6(_ interface: InterfaceName) throws(SystemCallError) {
+        let key = "net/ipv6/conf/\(interface)/disable_ipv6"
         guard let value = try? Sysctl.read(key), value != "0" else { return }
         try Sysctl.write(key, "0")
     }

@@ -60,7 +60,7 @@ public actor Reconciler {
     private var mustRead = true
     private var isExpectingDrift = true
     private var reportedFailures: Set<ObjectKey> = []
-    private var unsettable: Set<InterfaceName> = []
+    private var unsettable: Set<String> = []
     private var lastRepair: ContinuousClock.Instant?
     private var lastFightReport: ContinuousClock.Instant?
     private var retryTask: Task<Void, Never>?
@@ -230,14 +230,24 @@ public actor Reconciler {
             table = try reader.readLinks(into: &state)
         }
         for case .known(let spec, _) in state.links.desiredValues where table.indices[spec.name] != nil {
-            do throws(SystemCallError) {
-                try settings.refuseRouterAdvertisements(spec.name)
-            } catch {
-                guard unsettable.insert(spec.name).inserted else { continue }
-                logger.warning(
-                    "cannot set accept_ra to 0, router advertisements on the overlay would be followed",
-                    metadata: ["interface": "\(spec.name)", "error": "\(error)"])
+            set("accept_ra to 0, router advertisements on the overlay would be followed", on: spec.name) {
+                () throws(SystemCallError) in try settings.refuseRouterAdvertisements(spec.name)
             }
+            if case .vxlan(let vxlan) = spec.kind, vxlan.local.isIPv6 {
+                set("disable_ipv6 to 0, the overlay's interface takes no IPv6 address", on: spec.name) {
+                    () throws(SystemCallError) in try settings.enableIPv6(spec.name)
+                }
+            }
+        }
+    }
+
+    /// What cannot be set is said once.
+    private func set(_ what: String, on interface: InterfaceName, _ body: () throws(SystemCallError) -> Void) {
+        do throws(SystemCallError) {
+            try body()
+        } catch {
+            guard unsettable.insert("\(interface) \(what)").inserted else { return }
+            logger.warning("cannot set \(what)", metadata: ["interface": "\(interface)", "error": "\(error)"])
         }
     }
 

@@ -28,12 +28,7 @@ extension EndToEnd {
                 }
                 report("\(tally.lost) of \(tally.sent) pings lost")
                 #expect(try await events.all(host).isEmpty, "the host's own data plane was touched")
-                withKnownIssue(
-                    "peers have no route between seeing the lease go and seeing it come", isIntermittent: true
-                ) {
-                    #expect(tally.lost == 0, "\(tally)")
-                }
-                #expect(tally.longestGap < 50, "\(tally)")
+                #expect(tally.lost == 0, "\(tally)")
                 #expect(try host.kernelText() == before)
                 for host in lab.hosts { try await lab.settle(host) }
             }

@@ -17,6 +17,8 @@ final class FakeSettings: InterfaceSettings {
     func refuseRouterAdvertisements(_ interface: InterfaceName) throws(SystemCallError) {
         refusing.withLock { _ = $0.insert(interface) }
     }
+
+    func enableIPv6(_ interface: InterfaceName) throws(SystemCallError) {}
 }
 
 /// A fake kernel with an uplink, and a reconciler over it.

@@ -18,10 +18,10 @@ public struct HostGatewayBackend: Backend {
     public init(config: NetworkConfig, host: HostFacts) throws(BackendError) {
         // Without its own address the host would publish none, and have no link that peers are on.
         guard config.ipv4 == nil || host.publicIPv4 != nil else {
-            throw BackendError("interface \(host.interface) has no IPv4 address")
+            throw .missingAddress(of: "IPv4", on: host.interface)
         }
         guard config.ipv6 == nil || host.publicIPv6 != nil else {
-            throw BackendError("interface \(host.interface) has no IPv6 address")
+            throw .missingAddress(of: "IPv6", on: host.interface)
         }
         self.config = config
         self.host = host

@@ -49,11 +49,14 @@ public struct VXLANBackend: Backend {
             throw BackendError(
                 "Backend.VNI is \(options.vni); \(name).\(options.vni) is too long for an interface's name")
         }
-        guard let local else { throw BackendError("interface \(host.interface) has no \(family) address to send from") }
+        guard let local else { throw .missingAddress(of: family, on: host.interface) }
         let outer = options.mtu ?? host.mtu
-        guard outer >= 576 else {
+        // Below 1280 the kernel takes IPv6 off an interface (RFC 8200, section 5).
+        let least: UInt32 = Address.bitWidth == 128 ? 1280 + overhead : 576
+        guard outer >= least else {
             throw BackendError(
-                "interface \(host.interface) has MTU \(outer), too small for VXLAN; it takes 576 at least")
+                "interface \(host.interface) has MTU \(outer), too small for VXLAN over \(family); it takes \(least) at least"
+            )
         }
         return Tunnel(interface: interface, local: local, mtu: outer - overhead)
     }

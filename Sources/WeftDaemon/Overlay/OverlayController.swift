@@ -178,7 +178,21 @@ actor OverlayController {
     func tick() async {
         if lease != nil { await writeSubnetFile() }
         note(await firewall.status)
+        noteForwarding()
         await noteKernel()
+    }
+
+    /// A kernel that forwards nothing carries no container's packets. A container engine turns it on, mostly for IPv4
+    /// alone; a host may have no engine, so that this is the operator's.
+    private func noteForwarding() {
+        guard let lease else { return }
+        var keys: [String] = []
+        if lease.key.ipv4 != nil { keys.append("net.ipv4.ip_forward") }
+        if lease.key.ipv6 != nil { keys.append("net.ipv6.conf.all.forwarding") }
+        let off = keys.filter { key in
+            (try? Sysctl.read(String(key.map { $0 == "." ? "/" : $0 }))) == "0"
+        }
+        health.set(.forwardingOff, off.isEmpty ? nil : off.map { "\($0) is 0" }.joined(separator: ", "))
     }
 
     // MARK: Telling
