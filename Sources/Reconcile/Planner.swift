@@ -200,8 +200,14 @@ struct Planner {
                 let route = route(key, path)
                 var request = RouteRequest.addRoute(route)
                 if case .change(let held, _) = step {
-                    request = .replaceRoute(route)
                     abandoned.formUnion(nexthop(of: held))
+                    if isInTheWay(held.spec, of: value.spec, key) {
+                        puts.append(
+                            PlannedRequest(
+                                request: .deleteRoute(removal(of: key, held)), object: .route(key), effect: .clears))
+                    } else {
+                        request = .replaceRoute(route)
+                    }
                 }
                 puts.append(PlannedRequest(request: request, object: .route(key), effect: .sets))
             case .remove(let held):
@@ -217,6 +223,13 @@ struct Planner {
             last.append(PlannedRequest(request: .deleteNexthop(id: id), object: .nexthop(nexthop), effect: .clears))
         }
         return puts + removals
+    }
+
+    /// For IPv6 the kernel takes no gateway as on the link that a route leads elsewhere to, and the route that is to be
+    /// replaced covers the gateway (net/ipv6/route.c, `ip6_route_check_nh_onlink`).
+    private func isInTheWay(_ held: RouteSpec, of wanted: RouteSpec, _ key: RouteKey) -> Bool {
+        guard wanted.onlink, held.interface != wanted.interface, let gateway = wanted.gateway else { return false }
+        return gateway.isIPv6 && key.destination.contains(gateway)
     }
 
     /// Ours before another's that it stands in for goes.

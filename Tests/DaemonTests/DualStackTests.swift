@@ -85,7 +85,12 @@ extension EndToEnd {
                     try await lab.settleIPv6(host, "after the takeover", isDirect: backend != DualStack.vxlan)
                 }
                 #expect(tally.lost == 0, "\(tally)")
-                #expect(try lab.dualLease(of: host) == lease && host.subnetFileText == file)
+                #expect(try lab.dualLease(of: host) == lease)
+                // Stock says one family's MTU.
+                func subnets(_ text: String) -> [Substring] {
+                    text.split(separator: "\n").filter { !$0.contains("MTU") }
+                }
+                #expect(subnets(host.subnetFileText) == subnets(file))
                 try await containers[2].reach(containers[0])
                 try await containers[0].reach(containers[2])
             }
