@@ -28,6 +28,7 @@ if [ "${1:-}" = test ] && [ "$(id -u)" = 0 ]; then
     need mmdebstrap mmdebstrap
     need mkfs.ext4 e2fsprogs
     need ldd libc-bin
+    need strip binutils
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
 fi
 

@@ -1,6 +1,11 @@
+import Glibc
+
 /// Which firewall commands the host has, and how each is run and its failure explained.
 struct FirewallTools: Sendable {
     let runner: any CommandRunner
+
+    /// How long after a command was told to end the daemon may take to hear the same.
+    private static let patience = Duration.seconds(1)
 
     /// The commands that read and write one iptables flavour of one family.
     struct Iptables: Hashable, Sendable {
@@ -88,6 +93,11 @@ struct FirewallTools: Sendable {
             throw Self.explain(error, tool, command)
         }
         if result.exitStatus == 0 { return result.output }
+        if result.exitStatus == 128 + SIGTERM {
+            // systemd ends a service's commands together with the daemon, which may not know of it yet: a moment later
+            // this task is cancelled, so that its failure is seen to say nothing about the firewall.
+            try? await Task.sleep(for: Self.patience)
+        }
         let message = result.error.split(separator: "\n").first { !$0.hasPrefix("#") && !$0.hasPrefix("Warning:") }
         let (remedy, kind) = Self.judge(tool, result)
         throw FirewallError(

@@ -262,6 +262,22 @@ import Testing
         }
     }
 
+    /// As when systemd stops the service, and a command of it gets the signal before the daemon does.
+    @Test func commandsThatAreStoppedWithTheDaemonAreNoFailure() async throws {
+        let host = FakeHost.debian()
+        let keeper = keeper(host)
+        try await keeper.update(ruleset())
+        host.forgetCalls()
+        host.state.withLock { $0.failures["iptables-save"] = [.init(exitStatus: 143, error: "")] }
+        let check = Task { await keeper.check() }
+        #expect(await poll { host.tools.contains("iptables-save") })
+        check.cancel()
+        #expect(await check.value.condition == .ok)
+        // The same with a daemon that goes on is one.
+        host.state.withLock { $0.failures["iptables-save"] = [.init(exitStatus: 143, error: "")] }
+        #expect(await keeper.check().condition != .ok)
+    }
+
     @Test func anotherProgramThatAlwaysUndoesIsNamed() async throws {
         let host = FakeHost.debian()
         let keeper = keeper(host)

@@ -122,23 +122,29 @@ def prepare():
         raise Failure("the machines' system cannot be made; the reason is above")
 
 
-def make_disk(daemon):
-    """A disk with a release tree in /root/weft, of a debug build unless `make release` has been run for `daemon`."""
+def make_disk(daemon, release):
+    """A disk with a release tree in /root/weft: the given one, or one that is made of the debug build."""
     with tempfile.TemporaryDirectory() as directory:
-        release, libraries = pathlib.Path(directory, "release"), pathlib.Path(directory, "libraries")
+        libraries = pathlib.Path(directory, "libraries")
         libraries.mkdir()
-        shutil.copytree(ROOT / "Packaging", release)
-        shutil.copytree(ROOT / "docs", release / "docs")
-        for program in ("weftd", "weft"):
-            source = daemon if program == "weftd" else ROOT / ".build/debug/weft"
-            subprocess.run(["strip", "-o", release / program, source], check=True)
-            for library in re.findall(r"=> (/\S+/(?:swift|usr/lib/swift)/\S+\.so)", subprocess.run(
-                    ["ldd", source], stdout=subprocess.PIPE, text=True, check=False).stdout):
-                place = libraries / library[1:]
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(library, place)
+        if release is None:
+            release = pathlib.Path(directory, "release")
+            debug_release(daemon, release, libraries)
         if subprocess.run([IMAGE, "disk", OUT, release, libraries], check=False).returncode != 0:
             raise Failure("the machines' disk cannot be made; the reason is above")
+
+
+def debug_release(daemon, release, libraries):
+    """A tree as `make release` makes it, of programs that take the Swift runtime from `libraries`."""
+    shutil.copytree(ROOT / "Packaging", release)
+    shutil.copytree(ROOT / "docs", release / "docs")
+    for program, source in (("weftd", daemon), ("weft", ROOT / ".build/debug/weft")):
+        subprocess.run(["strip", "-o", release / program, source], check=True)
+        needed = subprocess.run(["ldd", source], stdout=subprocess.PIPE, text=True, check=False).stdout
+        for library in re.findall(r"=> (/\S*/lib/swift/\S+\.so)", needed):
+            place = libraries / library[1:]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, place)
 
 
 @contextlib.contextmanager
@@ -164,9 +170,9 @@ def hosts():
                 host.close()
 
 
-def run(daemon, api):
+def run(daemon, api, release=None):
     prepare()
-    make_disk(daemon)
+    make_disk(daemon, release)
     with hosts() as made, scenario.reporting(made):
         tutorial = scenario.Tutorial(made, api)
         machine = MachineSteps(tutorial)
@@ -210,6 +216,7 @@ class MachineSteps:
         host.put("/etc/systemd/system/docker.service.d/flannel.conf", (files / "docker-flannel.conf").read_text())
         host.put("/etc/systemd/system/operator-rules.service", (files / "operator-rules.service").read_text())
         host.put("/usr/local/etc/rules.sh", (files / "rules.sh").read_text())
+        host.put("/etc/systemd/system/etcd.service.d/network.conf", (files / "etcd-network.conf").read_text())
         etcd = (files / "etcd.env").read_text().replace("HOST", host.name).replace("ADDRESS", host.address)
         host.run(f"cat >>/etc/default/etcd <<'END'\n{etcd}END\n")
         host.run("systemctl -q daemon-reload; systemctl -q enable operator-rules etcd flanneld docker", limit=60)

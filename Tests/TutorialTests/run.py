@@ -5,7 +5,8 @@
     run.py machines     two virtual machines with systemd, made by machine/image.sh
     run.py prepare      makes the machines' system, which takes a minute, and no more; `machines` does it too
 
---daemon names another daemon than the one that `swift build` made; --etcd-api 3 writes the config with etcd's v3 API.
+--daemon names another daemon than the one that `swift build` made; --etcd-api 3 writes the config with etcd's v3 API;
+--release installs a tree that `make release` made on the machines.
 """
 import argparse
 import os
@@ -22,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 NEEDED = {
     "namespaces": ("etcd", "etcdctl", "dockerd", "docker", "busybox", "ip", "iptables", "nsenter", "unshare", "ping"),
     "prepare": ("mmdebstrap", "busybox", "mkfs.ext4"),
-    "machines": ("qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "busybox"),
+    "machines": ("strip", "qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "busybox"),
 }
 
 
@@ -31,6 +32,7 @@ def main():
     parser.add_argument("ground", choices=NEEDED)
     parser.add_argument("--daemon", default=str(ROOT / ".build/debug/weftd"))
     parser.add_argument("--etcd-api", type=int, choices=(2, 3), default=2)
+    parser.add_argument("--release", type=os.path.abspath)
     arguments = parser.parse_args()
     os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
     if os.geteuid() != 0:
@@ -48,8 +50,11 @@ def main():
             machines.prepare()
             return 0
         print(f"tutorial, {arguments.ground}:", flush=True)
-        ground = {"namespaces": namespaces, "machines": machines}[arguments.ground]
-        ground.run(os.path.abspath(arguments.daemon), arguments.etcd_api)
+        daemon = os.path.abspath(arguments.daemon)
+        if arguments.ground == "namespaces":
+            namespaces.run(daemon, arguments.etcd_api)
+        else:
+            machines.run(daemon, arguments.etcd_api, arguments.release)
     except Failure as failure:
         print(f"tutorial, {arguments.ground}: {failure}", file=sys.stderr)
         return 1
