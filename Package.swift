@@ -130,7 +130,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WeftDaemonTests",
-            dependencies: ["IPNetwork", "Leases", "LinuxSystem", "Netlink", "Operations", "WeftDaemon"],
+            dependencies: ["Backends", "IPNetwork", "Leases", "LinuxSystem", "Netlink", "Operations", "WeftDaemon"],
             swiftSettings: strict),
         .testTarget(
             name: "DaemonTests", dependencies: ["IPNetwork", "Lab", "LinuxSystem", "Netlink"], swiftSettings: strict),

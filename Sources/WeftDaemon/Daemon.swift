@@ -69,8 +69,8 @@ public struct Daemon: Sendable {
             Part("overlay") { [self] in
                 let host = try await watcher.first()
                 let controller = OverlayController(
-                    configuration: configuration, host: host, reconciler: reconciler, firewall: firewall,
-                    notifier: notifier, health: health, logger: logger)
+                    configuration: configuration, host: host, kernel: kernel, reconciler: reconciler,
+                    firewall: firewall, notifier: notifier, health: health, logger: logger)
                 try await follow(registry, watcher, controller, host, health)
             },
         ]

@@ -5,12 +5,14 @@ import KernelState
 import Leases
 import LinuxSystem
 import Logging
+import Netlink
 import Operations
 import Reconcile
 
 /// Turns what the registry and the host say into what kernel, firewall and container engine should hold.
 actor OverlayController {
     private let configuration: DaemonConfiguration
+    private let kernel: any RouteNetlink
     private let reconciler: Reconciler
     private let firewall: FirewallKeeper
     private let notifier: ServiceNotifier
@@ -33,11 +35,12 @@ actor OverlayController {
     private var status = ""
 
     init(
-        configuration: DaemonConfiguration, host: HostFacts, reconciler: Reconciler, firewall: FirewallKeeper,
-        notifier: ServiceNotifier, health: HealthBoard, logger: Logger
+        configuration: DaemonConfiguration, host: HostFacts, kernel: any RouteNetlink, reconciler: Reconciler,
+        firewall: FirewallKeeper, notifier: ServiceNotifier, health: HealthBoard, logger: Logger
     ) {
         self.configuration = configuration
         self.host = host
+        self.kernel = kernel
         self.reconciler = reconciler
         self.firewall = firewall
         self.notifier = notifier
@@ -231,6 +234,21 @@ actor OverlayController {
         ProcessMemory.releaseAfterStart()
         logger.notice(
             "ready", metadata: ["subnet": "\(lease.key)", "peers": "\(overlay?.servedCount ?? 0)", "mtu": "\(mtu)"])
+        noteFormerRoutes(lease)
+    }
+
+    /// Once, at the start: later ones are nobody's leftovers.
+    private func noteFormerRoutes(_ lease: Lease) {
+        guard
+            let config, let overlay, let routes = try? kernel.routes(RouteFilter(table: Route.mainTable)),
+            let external = try? kernel.links().first(where: { $0.name == host.interface })?.index
+        else { return }
+        let found = FormerRoutes.find(
+            routes, external: external, host: host, config: config, leased: overlay.peers.keys + [lease.key])
+        guard !found.isEmpty else { return }
+        logger.notice(
+            "routes to subnets that nobody leases, maybe left by flannel; delete those that are not yours",
+            metadata: ["count": "\(found.count)", "routes": "\(found.prefix(5).joined(separator: "; "))"])
     }
 
     /// Shows a line in `systemctl status`.

@@ -104,6 +104,9 @@ final class PacedStream: Sendable {
     private static func listen(_ container: LabContainer) throws -> Int32 {
         try NetworkNamespace(named: container.namespace).run {
             let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+            // An earlier stream's end may still wait out its time.
+            var isReused: CInt = 1
+            setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &isReused, socklen_t(MemoryLayout<CInt>.size))
             var address = Self.address(container.address)
             let code = withUnsafePointer(to: &address) {
                 $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {

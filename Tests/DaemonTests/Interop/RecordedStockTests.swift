@@ -51,6 +51,25 @@ extension EndToEnd {
             #expect(takenOver.differences(from: fresh) == [])
         }
 
+        /// A lease ended while no daemon ran: stock's direct route is still there, and looks like an operator's.
+        @Test func directRouteWithoutALeaseIsNamedAndLeft() async throws {
+            let sample = try #require(RecordedStock.all(["host-gw"]).last)
+            try await TestLab.with(hosts: 1, config: nil) { lab in
+                let host = lab.hosts[0]
+                try sample.fill(lab)
+                try sample.restore(host)
+                try host.ip("route add 10.5.250.0/24 via 172.30.0.99 dev eth0")
+                try host.start()
+                try await host.waitForLog("NOTICE", "maybe left by flannel", "10.5.250.0/24 via 172.30.0.99")
+                let left = "route 10.5.250.0/24 via 172.30.0.99 dev eth0 proto boot"
+                #expect(try host.kernelText() == (lab.expected(host) + [left]).sorted())
+                // Once somebody leases the subnet the route is his.
+                try lab.put(ExpectedLease(subnet: try subnet("10.5.250.0/24"), publicIP: "172.30.0.98"))
+                try await lab.settle(host, "with the new lease")
+                #expect(host.logCount("maybe left by flannel") == 1)
+            }
+        }
+
         /// A stock device of another MTU, as an operator's script or an older daemon left it: stock keeps it.
         @Test func otherSettingsOfTheDeviceAreMended() async throws {
             let sample = try #require(RecordedStock.all(["vxlan"]).last)

@@ -5,13 +5,15 @@ import Testing
 struct StockDaemon: Sendable, CustomTestStringConvertible {
     let path: String
     let version: String
+    /// The etcd API that it speaks: `v2` or `v3`.
+    let api: String
 
     var testDescription: String { version }
 
     /// v0.20.2 or another that speaks etcd v3; nil unless FLANNELD names one.
-    static let v3 = environment("FLANNELD").map { StockDaemon(path: $0, version: "v0.20.2") }
+    static let v3 = environment("FLANNELD").map { StockDaemon(path: $0, version: "v0.20.2", api: "v3") }
     /// v0.11, which speaks etcd v2; nil unless FLANNELD11 names one.
-    static let v2 = environment("FLANNELD11").map { StockDaemon(path: $0, version: "v0.11.0") }
+    static let v2 = environment("FLANNELD11").map { StockDaemon(path: $0, version: "v0.11.0", api: "v2") }
 
     private static func environment(_ name: String) -> String? {
         ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
@@ -34,11 +36,15 @@ struct StockDaemon: Sendable, CustomTestStringConvertible {
 
     private func isWhole(_ host: LabHost, peers: Int) throws -> Bool {
         guard host.subnetFileValue("FLANNEL_SUBNET") != nil else { return false }
-        // Its rules come from a thread of their own, the last of them the accepting of what goes to the network.
-        guard
-            try host.shell("iptables-save | grep -cE -- '-d 10.5.0.0/16 .*(ACCEPT|MASQUERADE)' || true")
-                .hasPrefix("2")
-        else { return false }
+        // Its rules come from a thread of their own, the last of each table last.
+        let chains = api == "v2" ? ["POSTROUTING", "FORWARD"] : ["FLANNEL-POSTRTG", "FLANNEL-FWD"]
+        let rules = try host.shell("iptables-save").split(separator: "\n")
+        let isThere = zip(chains, ["MASQUERADE", "ACCEPT"]).allSatisfy { chain, target in
+            rules.contains {
+                $0.hasPrefix("-A \(chain) ") && $0.contains("-d 10.5.0.0/16 ") && $0.contains("-j \(target)")
+            }
+        }
+        guard isThere else { return false }
         return try host.kernelText().count { $0.hasPrefix("route 10.5.") } == peers
     }
 }

@@ -30,6 +30,7 @@ final class EtcdMember: Sendable {
                 "--listen-client-urls", url, "--advertise-client-urls", url, "--listen-peer-urls",
                 "http://\(address):2380", "--initial-advertise-peer-urls", "http://\(address):2380",
                 "--initial-cluster", cluster, "--logger", "zap", "--unsafe-no-fsync", "--max-txn-ops", "10000",
+                "--enable-v2",
                 "--heartbeat-interval", "50", "--election-timeout", "500",
             ], log: "\(directory)/\(name).log")
         self.process.withLock { $0 = process }

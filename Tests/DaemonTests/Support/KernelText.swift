@@ -1,3 +1,4 @@
+import Foundation
 import IPNetwork
 import LinuxSystem
 import Netlink
@@ -57,6 +58,23 @@ struct ExpectedLease: Hashable, Sendable {
     var publicIP: String
     /// `nil` for host-gw.
     var mac: String?
+
+    init(subnet: IPv4Prefix, publicIP: String, mac: String? = nil) {
+        self.subnet = subnet
+        self.publicIP = publicIP
+        self.mac = mac
+    }
+
+    /// What a key says; `nil` for one that is not an IPv4 lease.
+    init?(name: String, value: String) throws {
+        guard
+            let subnet = IPv4Prefix(String(name.map { $0 == "-" ? "/" : $0 })),
+            let value = try JSONSerialization.jsonObject(with: Data(value.utf8)) as? [String: Any],
+            let publicIP = value["PublicIP"] as? String
+        else { return nil }
+        self.init(
+            subnet: subnet, publicIP: publicIP, mac: (value["BackendData"] as? [String: Any])?["VtepMAC"] as? String)
+    }
 
     /// The key's last part: `10.5.34.0-24`.
     var name: String { "\(subnet.address)-\(subnet.length)" }

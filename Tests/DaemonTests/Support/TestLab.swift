@@ -111,15 +111,9 @@ final class TestLab: Sendable {
     /// The leases in etcd, by the host that they name.
     func leases() throws -> [ExpectedLease] {
         try client.list(prefix: key("")).compactMap { record in
-            let name = record.key.split(separator: "/").last.map(String.init) ?? ""
-            guard
-                let subnet = IPv4Prefix(String(name.map { $0 == "-" ? "/" : $0 })),
-                let value = try JSONSerialization.jsonObject(with: Data(record.value)) as? [String: Any],
-                let publicIP = value["PublicIP"] as? String
-            else { return nil }
-            return ExpectedLease(
-                subnet: subnet, publicIP: publicIP, mac: (value["BackendData"] as? [String: Any])?["VtepMAC"] as? String
-            )
+            try ExpectedLease(
+                name: record.key.split(separator: "/").last.map(String.init) ?? "",
+                value: String(decoding: record.value, as: UTF8.self))
         }
     }
 
