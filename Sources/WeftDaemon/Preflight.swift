@@ -176,10 +176,7 @@ public struct Preflight: Sendable {
     private func checkConfig(_ snapshot: SubnetSnapshot, _ host: HostFacts?, _ report: inout Report) {
         let key = "\(configuration.etcdPrefix)/config"
         guard let text = snapshot.config else {
-            report.bad(
-                "config",
-                "\(key) is not there; etcdctl put \(key) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'"
-            )
+            report.bad("config", "\(key) is not there; \(configuration.etcdAPI.configCommand(key: key))")
             return
         }
         let config: NetworkConfig

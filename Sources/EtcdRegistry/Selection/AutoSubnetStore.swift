@@ -111,7 +111,9 @@ public final class AutoSubnetStore: SubnetStore {
                 v2 = await look2(endpoint)
                 if case .failed(let error) = v2, error.kind == .unavailable { v2 = .noAPI }
             }
+        case (.failed, _): break
         case (_, .failed(let error)) where error.kind == .unavailable:
+            // HTTP works, gRPC does not.
             if await isBefore3(endpoint) { v3 = .noAPI }
         default: break
         }

@@ -17,4 +17,10 @@ public enum EtcdAPIVersion: String, CaseIterable, Hashable, Sendable {
         case .auto: AutoSubnetStore(configuration: configuration, logger: logger)
         }
     }
+
+    /// An operator's command that puts an example config for VXLAN; of `auto` that for v3.
+    public func configCommand(key: String) -> String {
+        let verb = self == .v2 ? "ETCDCTL_API=2 etcdctl set" : "etcdctl put"
+        return "\(verb) \(key) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'"
+    }
 }

@@ -42,7 +42,7 @@ extension V2Session {
         do throws(StoreError) {
             while true {
                 let (event, seen) = try await wait(
-                    .wait(key, isRecursive: isRecursive, from: next), subject)
+                    .wait(key, isRecursive: isRecursive, from: next), from: next, subject)
                 // Whoever waits for an index that a restored etcd has not reached hears nothing until it has.
                 guard seen >= next - 1 else {
                     return .success(.cancelled("etcd's index went back from \(next - 1) to \(seen)"))
@@ -72,8 +72,11 @@ extension V2Session {
     /// One long poll.
     ///
     /// - Returns: The event, or none when it was quiet for as long as is waited; and etcd's index at the beginning.
-    private func wait(_ request: V2Request, _ subject: RequestSubject) async throws(StoreError) -> (V2Event?, Int64) {
+    private func wait(
+        _ request: V2Request, from: Int64, _ subject: RequestSubject
+    ) async throws(StoreError) -> (V2Event?, Int64) {
         let http = request.http(endpoint, store.configuration.credentials)
+        let asked = ContinuousClock.now
         let head: HTTPClientResponse
         do {
             head = try await withTimeLimit(store.configuration.requestTimeout) { [client] in
@@ -83,6 +86,8 @@ extension V2Session {
         } catch {
             throw StoreError(http: error, at: endpoint, subject)
         }
+        // What is so far in the future is not waited for.
+        if head.status == .ok, let index = head.etcdIndex, index < from - 1 { return (nil, index) }
         let body: [UInt8]
         do {
             let limit = store.timing.longestPoll * Double.random(in: 0.8...1)
@@ -92,8 +97,11 @@ extension V2Session {
         } catch {
             throw StoreError(http: error, at: endpoint, subject)
         }
-        // A proxy may end a wait that is too long for it.
-        if body.isEmpty, head.status == .ok, let index = head.etcdIndex { return (nil, index) }
+        // A proxy may end a wait that is too long for it, perhaps at once.
+        if body.isEmpty, head.status == .ok, let index = head.etcdIndex {
+            if asked.duration(to: .now) < .seconds(1) { try? await Task.sleep(for: .seconds(1)) }
+            return (nil, index)
+        }
         let (answer, index) = try read(V2Answer(head, body: body), subject, expecting: [])
         guard case .event(let event) = answer else { return (nil, index) }
         return (event, index)

@@ -12,9 +12,7 @@ public final class V2SubnetStore: SubnetStore {
     /// `<prefix>/config`.
     public var configKey: String { "\(configuration.prefix)/config" }
     /// An `etcdctl set` with an example config for VXLAN.
-    public var configCommand: String {
-        "ETCDCTL_API=2 etcdctl set \(configKey) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'"
-    }
+    public var configCommand: String { EtcdAPIVersion.v2.configCommand(key: configKey) }
 
     /// As configured; etcd counts in whole seconds.
     public var leaseTimeToLive: Duration { configuration.leaseTimeToLive }

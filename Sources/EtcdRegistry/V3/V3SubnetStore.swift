@@ -12,9 +12,7 @@ public final class V3SubnetStore: SubnetStore {
     /// `<prefix>/config`.
     public var configKey: String { "\(configuration.prefix)/config" }
     /// An `etcdctl put` with an example config for VXLAN.
-    public var configCommand: String {
-        "etcdctl put \(configKey) '{\"Network\":\"10.5.0.0/16\",\"Backend\":{\"Type\":\"vxlan\"}}'"
-    }
+    public var configCommand: String { EtcdAPIVersion.v3.configCommand(key: configKey) }
 
     /// As configured; etcd counts in whole seconds.
     public var leaseTimeToLive: Duration { configuration.leaseTimeToLive }
