@@ -13,12 +13,13 @@ lab: dependencies
 
 ## All tests. Kernel tests need root and are skipped without, and so is the tutorial, which also needs Docker and QEMU.
 test: test-dependencies check-modules lint
-	$(SWIFT) build $(FLAGS) --build-tests
+	Tests/TutorialTests/run.py prepare & $(SWIFT) build $(FLAGS) --build-tests && wait $$!
 	$(SWIFT) test $(FLAGS) --skip-build
 	Tests/PackagingTests/mk-docker-opts.sh
 	Tests/PackagingTests/install.sh
 	Tests/PackagingTests/operations.py
 	Tests/TutorialTests/run.py namespaces
+	Tests/TutorialTests/run.py machines
 
 ## build/release: weftd and weft with the Swift runtime inside, units and scripts.
 release: dependencies
