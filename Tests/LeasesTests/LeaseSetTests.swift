@@ -157,6 +157,12 @@ import Testing
         #expect(set.rejections.allSatisfy { $0.name != ours.name })
         _ = set.remove(name: older.name)
         #expect(set.rival(of: own) == nil)
+        // The very same subnets, spelt in another way, are another key: a rival with another host's address alone.
+        let respelt = ours.name.replacing("fd00:0:0:2::", with: "fd00:0:0:2:0::")
+        _ = set.put(dual(respelt, 1, 3))
+        #expect(set.rival(of: own) == nil)
+        _ = set.put(dual(respelt, 8, 3))
+        #expect(set.rival(of: own)?.lease.attributes.publicIP == IPv4Address(172, 30, 0, 8))
     }
 
     /// What is removed is kept for a while, and is the weakest meanwhile.
@@ -382,7 +388,7 @@ private struct NaiveLeases {
         var own: Lease?
         holdsOwn = false
         for record in records.values.sorted(by: { ($0.createRevision, $0.name) < ($1.createRevision, $1.name) }) {
-            if let ownKey, SubnetKey(record.name) == ownKey {
+            if let ownKey, isOwn(record) {
                 let lease = Lease(
                     key: ownKey, attributes: LeaseAttributes(publicIP: ownIP), isReservation: false, createRevision: 1,
                     modRevision: 1)
@@ -400,7 +406,7 @@ private struct NaiveLeases {
         }
         var kept: [(end: ContinuousClock.Instant, record: LeaseRecord)] = []
         for departure in departing.sorted(by: { $0.record.name < $1.record.name }) {
-            guard records[departure.record.name] == nil, SubnetKey(departure.record.name) != ownKey,
+            guard records[departure.record.name] == nil, !isOwn(departure.record),
                 let lease = try? LeaseCodec.decode(departure.record), fits(lease),
                 !(leases.values + [own].compactMap { $0 }).contains(where: { clash($0, lease) })
             else { continue }
@@ -409,6 +415,11 @@ private struct NaiveLeases {
         }
         departing = kept
         return (leases, rejected.sorted())
+    }
+
+    private func isOwn(_ record: LeaseRecord) -> Bool {
+        guard let ownKey, SubnetKey(record.name) == ownKey else { return false }
+        return record.name == ownKey.description || same(ownIP, (try? LeaseCodec.decode(record))?.attributes.publicIP)
     }
 
     private func fits(_ lease: Lease) -> Bool {

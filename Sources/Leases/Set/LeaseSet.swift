@@ -159,7 +159,15 @@ extension LeaseSet {
         }
     }
 
-    func isOwn(_ entry: Entry) -> Bool { own.key != nil && entry.key == own.key }
+    /// By its name. A name that spells the subnet in another way (`fd00:0:0:0::-64`) is another key of the registry, and
+    /// ours when it has our address.
+    func isOwn(_ entry: Entry) -> Bool {
+        guard let key = own.key, entry.key == key else { return false }
+        if entry.record.name == key.description { return true }
+        guard let attributes = entry.lease?.attributes else { return false }
+        return own.publicIP.map { attributes.publicIP == $0 } ?? own.publicIPv6.map { attributes.publicIPv6 == $0 }
+            ?? false
+    }
 }
 
 // Changing.
