@@ -74,6 +74,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(name: "Tunnel", dependencies: ["CLinux", "LinuxSystem", "IPNetwork"], swiftSettings: strict),
+        .target(name: "Migration", dependencies: ["IPNetwork", "Leases", "EtcdRegistry"], swiftSettings: strict),
         .target(name: "Operations", swiftSettings: strict),
         .target(
             name: "WeftDaemon",
@@ -96,7 +97,10 @@ let package = Package(
                     ["-use-ld=lld", "-Xlinker", "--no-export-dynamic", "-Xlinker", "--icf=safe", "-L.build/static"],
                     .when(platforms: [.linux], configuration: .release))
             ]),
-        .executableTarget(name: "weft", dependencies: ["LinuxSystem", "Lab", argumentParser], swiftSettings: strict),
+        .executableTarget(
+            name: "weft",
+            dependencies: ["LinuxSystem", "EtcdRegistry", "Migration", "Lab", argumentParser, logging],
+            swiftSettings: strict),
 
         .testTarget(name: "IPNetworkTests", dependencies: ["IPNetwork"], exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(
@@ -121,13 +125,15 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "EtcdRegistryTests", dependencies: ["IPNetwork", "Leases", "EtcdRegistry", logging],
+            name: "EtcdRegistryTests", dependencies: ["IPNetwork", "Leases", "EtcdRegistry", "Migration", logging],
             swiftSettings: strict),
         .testTarget(
             name: "TunnelTests", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", "Tunnel"], swiftSettings: strict),
         .testTarget(
             name: "TunnelKernelTests", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", "Tunnel"],
             swiftSettings: strict),
+        .testTarget(
+            name: "MigrationTests", dependencies: ["EtcdRegistry", "Leases", "Migration"], swiftSettings: strict),
         .testTarget(
             name: "WeftDaemonTests",
             dependencies: ["Backends", "IPNetwork", "Leases", "LinuxSystem", "Netlink", "Operations", "WeftDaemon"],

@@ -6,6 +6,15 @@ import Lab
 enum Interruption {
     /// Runs `body` in a task that the first SIGINT, SIGTERM or SIGHUP cancels.
     static func cancelling(_ body: @escaping @Sendable () async throws -> Void) async throws {
+        if try await watching(body) {
+            throw LabError("interrupted; the lab is up", remedy: "weft lab status shows it, weft lab down removes it.")
+        }
+    }
+
+    /// The same for what may be stopped at any time.
+    ///
+    /// - Returns: Whether it was.
+    static func watching(_ body: @escaping @Sendable () async throws -> Void) async throws -> Bool {
         let task = Task { try await body() }
         let sources = [SIGINT, SIGTERM, SIGHUP].map { number in
             signal(number, SIG_IGN)
@@ -17,8 +26,9 @@ enum Interruption {
         defer { for source in sources { source.cancel() } }
         do {
             try await task.value
+            return false
         } catch is CancellationError {
-            throw LabError("interrupted; the lab is up", remedy: "weft lab status shows it, weft lab down removes it.")
+            return true
         }
     }
 }

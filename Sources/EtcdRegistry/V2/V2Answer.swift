@@ -8,6 +8,8 @@ struct V2Node: Equatable, Sendable {
     var isDirectory = false
     /// Whether it will expire.
     var hasTimeToLive = false
+    /// What is left of its time to live, in seconds rounded up.
+    var secondsLeft: Int64?
     /// Changes with every blind write, stays with one that compares.
     var createdIndex: Int64
     var modifiedIndex: Int64
@@ -93,7 +95,9 @@ extension V2Node {
             case "key": key = try member.string()
             case "value": value = try member.string()
             case "dir": isDirectory = member.value == .bool(true)
-            case "ttl", "expiration": hasTimeToLive = hasTimeToLive || member.value != .null
+            case "ttl", "expiration":
+                hasTimeToLive = hasTimeToLive || member.value != .null
+                if member.name == "ttl" { secondsLeft = member.value.integer }
             case "createdIndex": createdIndex = try member.index()
             case "modifiedIndex": modifiedIndex = try member.index()
             case "nodes":

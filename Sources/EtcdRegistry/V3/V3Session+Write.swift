@@ -193,7 +193,7 @@ extension V3Session {
         return answer.id
     }
 
-    private func revoke(_ id: Int64) async throws(StoreError) {
+    func revoke(_ id: Int64) async throws(StoreError) {
         let request = EtcdLeaseRevokeRequest.with { $0.id = id }
         _ = try await call(RequestSubject("revoke an etcd lease", key: keys.subnets, writes: true)) {
             metadata, options in

@@ -9,13 +9,15 @@ final class EtcdMember: Sendable {
     private let namespace: String
     private let directory: String
     private let cluster: String
+    private let options: [String]
     private let process = Mutex<BackgroundProcess?>(nil)
 
     var url: String { "http://\(address):2379" }
     var client: EtcdClient { EtcdClient(namespace: NetworkNamespace(named: namespace), address: address) }
 
     /// - Parameter members: the addresses of all members of the cluster.
-    init(namespace: String, address: String, members: [String], directory: String) {
+    init(namespace: String, address: String, members: [String], directory: String, options: [String] = []) {
+        self.options = options
         self.namespace = namespace
         self.address = address
         self.directory = directory
@@ -32,7 +34,7 @@ final class EtcdMember: Sendable {
                 "--initial-cluster", cluster, "--logger", "zap", "--unsafe-no-fsync", "--max-txn-ops", "10000",
                 "--enable-v2",
                 "--heartbeat-interval", "50", "--election-timeout", "500",
-            ], log: "\(directory)/\(name).log")
+            ] + options, log: "\(directory)/\(name).log")
         self.process.withLock { $0 = process }
     }
 

@@ -22,10 +22,11 @@ final class TestLab: Sendable {
 
     /// Makes a lab, runs `body` in it and removes it, whatever comes of `body`.
     static func with(
-        hosts: Int, config: String? = vxlan, members: Int = 1, _ body: (TestLab) async throws -> Void
+        hosts: Int, config: String? = vxlan, members: Int = 1, etcdOptions: [String] = [],
+        _ body: (TestLab) async throws -> Void
     ) async throws {
         removeLeftovers
-        let lab = try TestLab(hosts: hosts, members: members)
+        let lab = try TestLab(hosts: hosts, members: members, etcdOptions: etcdOptions)
         do {
             for member in lab.etcd { try member.launch() }
             for member in lab.etcd { try await member.waitUntilHealthy() }
@@ -38,7 +39,7 @@ final class TestLab: Sendable {
         lab.remove(keepingLogs: false)
     }
 
-    private init(hosts: Int, members: Int) throws {
+    private init(hosts: Int, members: Int, etcdOptions: [String]) throws {
         let name = "wd-\(getpid())-\(Self.count.wrappingAdd(1, ordering: .relaxed).newValue)"
         let directory = "\(NSTemporaryDirectory())/\(name)"
         let addresses = (1...members).map { "172.30.0.\($0)" }
@@ -61,7 +62,9 @@ final class TestLab: Sendable {
             """
         for number in 0..<hosts { script += LabHost.script(number, namespace: "\(name)-\(number + 1)", switch: sw) }
         try run(["sh", "-c", script])
-        etcd = addresses.map { EtcdMember(namespace: sw, address: $0, members: addresses, directory: directory) }
+        etcd = addresses.map {
+            EtcdMember(namespace: sw, address: $0, members: addresses, directory: directory, options: etcdOptions)
+        }
         let endpoints = etcd.map(\.url).joined(separator: ",")
         self.hosts = try (0..<hosts).map {
             try LabHost(number: $0, namespace: "\(name)-\($0 + 1)", directory: directory, endpoints: endpoints)
