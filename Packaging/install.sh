@@ -28,6 +28,15 @@ docker_part() {
         rmdir "$root$drop_ins" 2>/dev/null || true
         return
     fi
+    # An ExecStart of the operator's own is not written over.
+    for place in etc run lib usr/lib; do
+        for file in "$root/$place/systemd/system/docker.service.d"/*.conf; do
+            if grep -qs '^[[:space:]]*ExecStart[[:space:]]*=' "$file"; then
+                echo "$file has its own ExecStart: see that dockerd gets \$DOCKER_OPTS" >&2
+                return
+            fi
+        done
+    done
     unit=
     for place in etc lib usr/lib; do
         if [ -z "$unit" ] && [ -e "$root/$place/systemd/system/docker.service" ]; then

@@ -43,6 +43,25 @@ check() { # NAME, ExecStart of Docker's unit or nothing, ExecStart that is wante
         '/usr/bin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS'
     check docker.io '/usr/sbin/dockerd -H fd:// $DOCKER_OPTS' ''
 }
+
+# ExecStart of the operator's own, in whichever folder.
+for place in etc run lib usr/lib; do
+    root=$work/own-$place
+    mkdir -p "$root/lib/systemd/system" "$root/$place/systemd/system/docker.service.d"
+    printf '[Service]\nExecStart=/usr/bin/dockerd -H fd://\n' >"$root/lib/systemd/system/docker.service"
+    own=$root/$place/systemd/system/docker.service.d/override.conf
+    printf '[Service]\nExecStart=\nExecStart=/usr/bin/dockerd --debug\n' >"$own"
+    # What an earlier install.sh has left.
+    mkdir -p "$root/etc/systemd/system/docker.service.d"
+    printf '[Service]\nExecStart=\n' >"$root/etc/systemd/system/docker.service.d/weft-options.conf"
+    DESTDIR=$root "$work/release/install.sh" --docker >"$work/output" 2>&1 || fail "$place: $(cat "$work/output")"
+    [ ! -e "$root/etc/systemd/system/docker.service.d/weft-options.conf" ] || fail "$own is overridden"
+    [ -e "$root/etc/systemd/system/docker.service.d/weft.conf" ] || fail "$place: no weft.conf"
+    grep -q "$own.*DOCKER_OPTS" "$work/output" || fail "nothing is said of $own"
+    DESTDIR=$root "$work/release/install.sh" --remove >/dev/null
+    [ -e "$own" ] || fail "$own is removed"
+done
+
 check none '' ''
 grep -q DOCKER_OPTS "$work/output" || fail "nothing is said where there is no Docker"
-echo "install.sh: 3 kinds of Docker unit"
+echo "install.sh: 3 kinds of Docker unit, drop-ins of others in 4 folders"
