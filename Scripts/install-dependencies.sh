@@ -18,6 +18,8 @@ need etcdctl etcd-client
 need iperf3 iperf3
 need nft nftables
 need iptables iptables
+# gRPC's transport and swift-nio-extras link zlib.
+[ -e /usr/include/zlib.h ] || missing="$missing zlib1g-dev"
 
 # Without root the tests that need these are skipped.
 if [ "${1:-}" = test ] && [ "$(id -u)" = 0 ]; then
@@ -56,13 +58,45 @@ fi
 echo "Installing: $missing"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-# A service that a package would start (etcd on port 2379) is not wanted: policy-rc.d keeps it from starting.
 policy=/usr/sbin/policy-rc.d
+our_policy=
+
+enabled() {
+    command -v systemctl >/dev/null 2>&1 || return 0
+    systemctl --root=/ list-unit-files --no-legend --state=enabled --type=service,socket 2>/dev/null |
+        cut -d ' ' -f 1
+}
+before=$(enabled)
+
+# Services that packages bring (etcd on port 2379) are not wanted: policy-rc.d keeps them from starting now, and those that
+# this run has enabled are disabled, so that they don't start at the next boot.
+finish() {
+    [ -z "$our_policy" ] || rm -f "$policy"
+    new=
+    for unit in $(enabled); do
+        printf '%s\n' "$before" | grep -qxF "$unit" || new="$new $unit"
+    done
+    if [ -n "$new" ]; then
+        # shellcheck disable=SC2086 # a list of units
+        if systemctl disable $new >"$log" 2>&1; then
+            echo "Installed and left disabled:$new"
+        else
+            echo "These start at the next boot, since systemctl disable failed:$new" >&2
+            tail -n 5 "$log" >&2
+        fi
+    fi
+    rm -f "$log"
+}
+trap finish EXIT
+# dash runs the trap of EXIT when the shell exits, but not when a signal ends it.
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 if [ ! -e "$policy" ]; then
+    our_policy=yes
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
-    trap 'rm -f "$log" "$policy"' EXIT
 fi
 # shellcheck disable=SC2086 # a list of packages
 if ! { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
