@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the Debian or Ubuntu packages that the lab needs, and only those that are missing; with the word "test", those
-# of the tests too, where this is root: Docker and QEMU. Says nothing when all is there.
+# Installs the Debian or Ubuntu packages that the build and the lab need, and only those that are missing; with the word
+# "test", those of the tests too, where this is root: Docker and QEMU. Says nothing when all is there.
 set -eu
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -68,8 +68,8 @@ enabled() {
 }
 before=$(enabled)
 
-# Services that packages bring (etcd on port 2379) are not wanted: policy-rc.d keeps them from starting now, and those that
-# this run has enabled are disabled, so that they don't start at the next boot.
+# Services that packages bring (etcd on port 2379) are not wanted: policy-rc.d keeps them from starting now, and those
+# that this run has enabled are disabled, so that they don't start at the next boot.
 finish() {
     [ -z "$our_policy" ] || rm -f "$policy"
     new=
