@@ -106,6 +106,38 @@ private func checkDisjoint(_ hosts: [RunningRegistry]) async throws {
         await again.stop()
     }
 
+    /// A copied --public-ipv6 is a mistake, and no reason to delete the lease of a host that runs.
+    @Test func aSharedPublicIPv6DeletesNobody() async throws {
+        let store = store(wide)
+        let other = "10.5.7.0-24&fd00:0:0:7::-64"
+        store.put(other, #"{"PublicIP":"172.30.0.9","PublicIPv6":"2001:db8::2","BackendType":"vxlan"}"#)
+        // A host that has no other address than this one can only be an earlier self.
+        store.put("fd00:0:0:6::-64", #"{"PublicIP":"0.0.0.0","PublicIPv6":"2001:db8::2","BackendType":"vxlan"}"#)
+        let host = dualHost(2, store)
+        _ = try await host.acquired()
+        try await eventually("its own former lease is deleted") { store.records["fd00:0:0:6::-64"] == nil }
+        store.put("10.5.8.0-24&fd00:0:0:8::-64", value(8))
+        try await host.until("a later lease is followed") { $0.peers.count == 1 }
+        #expect(store.records[other] != nil)
+        await host.stop()
+    }
+
+    /// A renewal that watchers are not told of changes the revision that the old key's end depends on.
+    @Test func movesAfterASilentRenewal() async throws {
+        let store = MemoryStore(leaseTimeToLive: .seconds(3601))
+        store.setConfig(#"{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}"#)
+        store.state.withLock { $0.renewalsChangeRevision = true }
+        let host = dualHost(1, store)
+        let old = try await host.acquired()
+        try await eventually("it is renewed") { store.state.withLock { $0.renewals > 0 } }
+        store.setConfig(wide)
+        try await host.until("it holds a key of two families") { $0.own?.key.ipv6 != nil }
+        #expect(host.now.own?.key.ipv4 == old.key.ipv4)
+        try await eventually("the old key is deleted") { store.records[old.key.description] == nil }
+        #expect(store.state.withLock { $0.snapshots } == 1, "and no new list was needed")
+        await host.stop()
+    }
+
     /// An older key of another length comes to light while the host runs, as after a restore.
     @Test func anOlderOverlappingKeyIsYieldedTo() async throws {
         let store = store(wide)

@@ -231,6 +231,7 @@ extension EtcdLeaseRegistry {
 
     private func publishOwn() {
         guard let own else { return }
+        publishedKey = own.key
         pending.ownLease = own.lease
         if isStarted || pending.config != nil { report(.connected) }
     }
@@ -251,7 +252,8 @@ extension EtcdLeaseRegistry {
     func yield(
         _ hold: OwnHold, to older: Lease, sparing spared: SubnetKey?, _ session: any SubnetSession
     ) async throws {
-        if hold.isConfirmed {
+        // A key that was published and is taken again after its end is not certain, but has containers.
+        if hold.isConfirmed || hold.key == publishedKey {
             logger.error(
                 "this host's subnet overlaps another host's older lease; it is given up and another is taken",
                 metadata: [

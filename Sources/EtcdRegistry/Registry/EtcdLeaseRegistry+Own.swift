@@ -215,7 +215,11 @@ extension EtcdLeaseRegistry {
             try await settleOwn(session)
         }
         if let at = rewrite.at, at <= clock.now {
-            if try await !attempt("write the lease again", { try await rewriteOwn(session) }), let retryAt {
+            if let own, let config = config?.value, !accepts(own.lease, config) {
+                // The config changed meanwhile: there is another key to write.
+                rewrite.done()
+                try await publishAttributes(session)
+            } else if try await !attempt("write the lease again", { try await rewriteOwn(session) }), let retryAt {
                 rewrite.postpone(until: retryAt)
             }
         }
@@ -233,10 +237,8 @@ extension EtcdLeaseRegistry {
     /// own. On every peer the older of two would win, and ours be ignored.
     func removeDoubles(_ session: any SubnetSession) async throws {
         guard mayHaveDoubles, let own, own.isConfirmed, let leases, let config = config?.value else { return }
-        let doubles = leases.leases { attributes in
-            config.ipv4 != nil && claim.publicIP.map { attributes.publicIP == $0 } ?? false
-                || config.ipv6 != nil && claim.publicIPv6.map { attributes.publicIPv6 == $0 } ?? false
-        }.filter { $0.key != own.key }
+        let doubles = leases.leases { isDouble($0, config) }.filter { $0.key != own.key }
+        var isStale = false
         let isDone = try await attempt("delete another lease with this host's PublicIP") {
             for double in doubles {
                 if double.isReservation {
@@ -251,14 +253,30 @@ extension EtcdLeaseRegistry {
                     logger.notice(
                         "deleting another lease with this host's PublicIP",
                         metadata: ["lease": "\(double.key)", "subnet": "\(own.key)"])
-                    guard try await session.delete(record) else { continue }
+                    guard try await session.delete(record) else {
+                        isStale = true
+                        continue
+                    }
                     change { $0.remove(name: record.name) }
                     // A stock peer takes the routes into the other lease's subnet away, and has to be told of ours again.
                     if double.key.overlaps(own.key) { try await rewriteOwn(session) }
                 }
             }
         }
-        if isDone { mayHaveDoubles = false }
+        if isStale {
+            relistReason = "a lease changed while it was deleted"
+        } else if isDone {
+            mayHaveDoubles = false
+        }
+    }
+
+    /// By PublicIP, which names a host wherever there is IPv4. A host that shares no more than our PublicIPv6 is another,
+    /// by mistake: it is not for us to delete the lease of one that runs.
+    private func isDouble(_ attributes: LeaseAttributes, _ config: NetworkConfig) -> Bool {
+        if config.ipv4 != nil, let publicIP = claim.publicIP, let other = attributes.publicIP {
+            return other == publicIP
+        }
+        return config.ipv6 != nil && claim.publicIPv6.map { attributes.publicIPv6 == $0 } ?? false
     }
 
     private func renew(_ session: any SubnetSession) async throws {
@@ -267,6 +285,8 @@ extension EtcdLeaseRegistry {
             switch try await session.renew(own.record) {
             case .renewed(let record, let timeToLive):
                 self.own?.record = record
+                // No watcher may be told of it, and later writes depend on its revision.
+                change { $0.put(record) }
                 self.own?.renewAt = clock.now + max(timeToLive - renewMargin, .seconds(1))
                 logger.debug(
                     "lease renewed", metadata: ["subnet": "\(own.key)", "seconds": "\(timeToLive.components.seconds)"])

@@ -30,6 +30,8 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
     /// The peers; there when `config` is.
     var leases: LeaseSet?
     var own: OwnHold?
+    /// The last key that went out as this host's.
+    var publishedKey: SubnetKey?
     /// Everything up to this revision is known.
     var seenRevision: Int64 = 0
     /// What is left of a subnet that had to be given up in part: the next one holds it too.

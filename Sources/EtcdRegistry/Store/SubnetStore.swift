@@ -22,7 +22,7 @@ public protocol SubnetStore: Sendable {
 /// A connection to the registry. After an error of kind `unavailable`, `timedOut` or `noLeader` a caller starts
 /// another.
 public protocol SubnetSession: Sendable {
-    /// Config and leases, all at one revision.
+    /// Config and leases. A watch after its revision misses nothing of either.
     func snapshot() async throws(StoreError) -> SubnetSnapshot
 
     /// Calls `handle` with each batch of changes after `revision`, in the registry's order, until the watch ends.

@@ -40,8 +40,6 @@ struct V2Failure: Equatable, Sendable {
     static let notAFile = 102
     static let notADirectory = 104
     static let keyExists = 105
-    static let rootIsReadOnly = 107
-    static let directoryNotEmpty = 108
     static let needsAuthentication = 110
     static let raftInternal = 300
     static let leaderElection = 301

@@ -77,9 +77,9 @@ public struct RegistryUpdate: Sendable {
 /// `run` takes the config, acquires this host's lease, keeps it, and follows the others' until its task is cancelled. It
 /// never ends for a fault of the registry: it retries with jittered back-off and reports the condition.
 public protocol LeaseRegistry: Sendable {
-    /// - Parameter publish: called with each update, in order, from one task.
     /// It may be run again by the same process, with another claim: the lease that is held is then written to say so.
     ///
+    /// - Parameter publish: called with each update, in order, from one task.
     /// - Throws: `CancellationError` alone. A claim that can't say what to publish is asked again after a while and when
     ///   the config changes.
     func run(claim: LeaseClaim, publish: @escaping @Sendable (RegistryUpdate) -> Void) async throws

@@ -18,6 +18,8 @@ final class MemoryStore: SubnetStore {
         /// How many of the next creates lose to another host.
         var rivals = 0
         var duplicatesEvents = false
+        /// As with etcd v2's refresh: watchers are not told, and the revision is another.
+        var renewalsChangeRevision = false
         var losesAnswerOfNextCreate = false
         var losesAnswerOfNextWrite = false
         /// Every write fails so; reads and the watch work.
@@ -224,7 +226,13 @@ struct MemorySession: SubnetSession {
             guard current?.modRevision == record.modRevision else { return .changed(current) }
             if record.isReservation { return .reservation }
             state.renewals += 1
-            return .renewed(record, timeToLive: store.leaseTimeToLive)
+            guard state.renewalsChangeRevision else { return .renewed(record, timeToLive: store.leaseTimeToLive) }
+            state.revision += 1
+            let renewed = LeaseRecord(
+                name: record.name, value: record.value, createRevision: record.createRevision,
+                modRevision: state.revision, isReservation: false)
+            state.records[record.name] = renewed
+            return .renewed(renewed, timeToLive: store.leaseTimeToLive)
         }
     }
 }
