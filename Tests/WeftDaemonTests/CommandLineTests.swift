@@ -54,6 +54,8 @@ import Testing
         (["--=x"], "\"--=x\" has no flag's name; see --help"),
         (["eth0"], "\"eth0\" is no flag; see --help"),
         (["-"], "\"-\" is no flag; see --help"),
+        (["", "--iface=eth0"], "\"\" is no flag; see --help"),
+        (["--iface=eth0", "", "word"], "\"\" is no flag; see --help"),
         (["--iface=eth0", "true"], "\"true\" is no flag; see --help"),
         (["--ip-masq", "eth0"], "\"eth0\" is no flag; see --help"),
         (
@@ -142,9 +144,21 @@ import Testing
         let last = try parse("--iface=eth0", "--ip-masq", "false")
         #expect(last.masquerade, "as flannel")
         #expect(last.unused.map(\.name) == ["\"false\""])
+        let empty = try parse("--ip-masq", "true", "")
+        #expect(empty.masquerade && empty.unused.map(\.name) == ["\"true\""])
         let ended = try parse("--ip-masq", "--", "--iface=eth0", "word")
         #expect(ended.masquerade && ended.interfaces.isEmpty)
         #expect(ended.unused.map(\.name) == ["\"--iface=eth0\"", "\"word\""])
+    }
+
+    /// systemd makes an empty word of a variable in braces that is not set.
+    @Test func emptyWordsAtTheEndAreNamedAndHarmless() throws {
+        for arguments in [["--iface=eth0", ""], ["--iface=eth0", "", ""], ["--iface", "eth0", ""]] {
+            let configuration = try DaemonCommandLine.parse(arguments, environment: [:])
+            #expect(configuration.interfaces == ["eth0"])
+            #expect(configuration.unused.map(\.name) == ["\"\""])
+        }
+        #expect(try parse("").unused.map(\.name) == ["\"\""])
     }
 
     @Test func helpComesBeforeWhatFollowsIt() throws {

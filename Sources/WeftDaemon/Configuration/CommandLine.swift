@@ -73,16 +73,22 @@ public enum DaemonCommandLine {
         return given
     }
 
-    /// flannel stops at the first word that is no flag and says nothing of what it leaves unread. One harmless case runs in
-    /// clusters and goes on running: the value of a boolean flag as the last word.
+    /// flannel stops at the first word that is no flag and says nothing of what it leaves unread. Two harmless cases run in
+    /// clusters and go on running: the value of a boolean flag as the last word, and empty words at the end, which `${UNSET}`
+    /// of a unit file makes.
     private static func noteWord(
         _ word: String, after last: Given?, _ rest: ArraySlice<String>, _ configuration: inout DaemonConfiguration
     ) throws(ConfigurationError) {
+        let isLast = rest.allSatisfy(\.isEmpty)
+        if word.isEmpty, isLast {
+            return configuration.note(
+                UnusedSetting(name: "\"\"", reason: "it is an empty word, maybe an unset variable's"))
+        }
         guard let last, case .boolean = last.flag.value, last.value == nil, GoSyntax.boolean(word) != nil else {
             throw ConfigurationError("\"\(word)\" is no flag; see --help")
         }
         let reason = "a boolean flag takes its value after =: --\(last.flag.name)=\(word)"
-        guard rest.isEmpty else {
+        guard isLast else {
             throw ConfigurationError("\"\(word)\" is no flag, and flannel leaves all after it unread; \(reason)")
         }
         configuration.note(UnusedSetting(name: "\"\(word)\"", reason: "\(reason); as it stands it is true"))
