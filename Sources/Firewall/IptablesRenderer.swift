@@ -57,7 +57,7 @@ struct IptablesRenderer: Sendable {
             Part(
                 table: "nat", baseChain: "POSTROUTING", ownChain: Self.postroutingChain, comment: "flanneld masq",
                 rules: scope == .full ? ruleset.postroutingRules(family).map { words($0, "flanneld masq") } : [],
-                formerRules: formerPostroutingRules),
+                formerRules: formerPostroutingRules(current)),
             Part(
                 table: "filter", baseChain: "FORWARD", ownChain: Self.forwardChain, comment: "flanneld forward",
                 rules: wantsForward ? ruleset.forwardRules(family).map { words($0, "flanneld forward") } : [],
@@ -145,8 +145,9 @@ struct IptablesRenderer: Sendable {
         ]
         let commented = Set(pair.map { words($0, "flanneld forward") })
         let plain = pair.map { words($0, nil) }
+        let formerPostrouting = formerPostroutingRules(current)
         guard
-            current.chain("nat", "POSTROUTING")?.rules.contains(where: formerPostroutingRules.contains) == true,
+            current.chain("nat", "POSTROUTING")?.rules.contains(where: formerPostrouting.contains) == true,
             let rules = current.chain("filter", "FORWARD")?.rules,
             let first = rules.firstIndex(of: plain[0]), rules.dropFirst(first + 1).first == plain[1],
             rules.count(where: plain.contains) == 2
@@ -155,20 +156,26 @@ struct IptablesRenderer: Sendable {
     }
 
     /// The rules that flannel before v0.20 kept in POSTROUTING for this network, outside of a chain of its own; from v0.17
-    /// on with a comment.
-    private var formerPostroutingRules: Set<[String]> {
+    /// on with a comment. Those without one may be an operator's, unless the one that spares multicast, which nobody else
+    /// would write so, stands there too.
+    private func formerPostroutingRules(_ current: IptablesState) -> Set<[String]> {
         guard let overlay = ruleset.overlay(family) else { return [] }
         let network = overlay.network
         var rules = [Rule(source: .inside(network), destination: .inside(network), verdict: .return)]
         rules += (overlay.ownSubnets + overlay.lostSubnets).map {
             Rule(source: .outside(network), destination: .inside($0), verdict: .return)
         }
+        var signatures: Set<[String]> = []
         for randomFully in [false, true] {
             let hide = Rule.Verdict.masquerade(randomFully: randomFully)
-            rules.append(
-                Rule(source: .inside(network), destination: family.multicast.map(Rule.Match.outside), verdict: hide))
+            let signature = Rule(
+                source: .inside(network), destination: family.multicast.map(Rule.Match.outside), verdict: hide)
+            signatures.insert(words(signature, nil))
+            rules.append(signature)
             rules.append(Rule(source: .outside(network), destination: .inside(network), verdict: hide))
         }
-        return Set(rules.flatMap { [words($0, nil), words($0, "flanneld masq")] })
+        let commented = Set(rules.map { words($0, "flanneld masq") })
+        let isFlannels = current.chain("nat", "POSTROUTING")?.rules.contains(where: signatures.contains) == true
+        return isFlannels ? commented.union(rules.map { words($0, nil) }) : commented
     }
 }

@@ -191,14 +191,32 @@ func ruleset(
             ], "an operator may have put the same accept rules")
     }
 
+    /// An operator who masquerades by hand writes some of the same rules, and none that spares multicast.
+    @Test(arguments: [true, false]) func anOperatorsOwnMasqueradingStays(_ masquerade: Bool) throws {
+        let own = ["-s 10.5.0.0/16 -d 10.5.0.0/16 -j RETURN", "-s 10.5.0.0/16 -j MASQUERADE"]
+        let commented = #"-s 10.5.0.0/16 -d 10.5.0.0/16 -m comment --comment "flanneld masq" -j RETURN"#
+        for former in [[], [commented]] {
+            var state = IptablesState(
+                parsing: "*nat\n:POSTROUTING ACCEPT [0:0]\n"
+                    + (former + own).map { "-A POSTROUTING \($0)\n" }.joined() + "COMMIT\n")
+            let renderer = try IptablesRenderer(ruleset: ruleset(masquerade: masquerade), family: .ipv4)
+            let input = try #require(renderer.restoreInput(current: state, scope: .full))
+            #expect(state.restore(input) == nil)
+            let rules = state.chain("nat", "POSTROUTING")?.rules ?? []
+            #expect(rules.filter { $0.last != "FLANNEL-POSTRTG" }.map { IptablesState.line($0) } == own)
+        }
+    }
+
     /// With its rules in POSTROUTING there too, the pair is v0.11's; alone, apart or doubled it may be an operator's.
     @Test func acceptRulesOfV011GoWhereTheyAreSurelyIts() throws {
-        let masquerading = "-A POSTROUTING -s 10.5.0.0/16 -d 10.5.0.0/16 -j RETURN"
+        let masquerading = "-A POSTROUTING -s 10.5.0.0/16 ! -d 224.0.0.0/4 -j MASQUERADE"
         let (source, destination) = ("-A FORWARD -s 10.5.0.0/16 -j ACCEPT", "-A FORWARD -d 10.5.0.0/16 -j ACCEPT")
         let other = "-A FORWARD -s 192.0.2.0/24 -j DROP"
         for (nat, filter, isRemoved) in [
             (masquerading, [other, source, destination], true), (masquerading, [source, destination, other], true),
-            ("", [other, source, destination], false), (masquerading, [source, other, destination], false),
+            ("", [other, source, destination], false),
+            ("-A POSTROUTING -s 10.5.0.0/16 -d 10.5.0.0/16 -j RETURN", [source, destination, other], false),
+            (masquerading, [source, other, destination], false),
             (masquerading, [destination, source], false), (masquerading, [source, destination, source], false),
         ] {
             let text = """
@@ -267,6 +285,7 @@ func ruleset(
                 *nat
                 :POSTROUTING ACCEPT [0:0]
                 -A POSTROUTING -s 10.5.0.0/16 -d 10.5.0.0/16 -j RETURN
+                -A POSTROUTING -s 10.5.0.0/16 ! -d 224.0.0.0/4 -j MASQUERADE
                 COMMIT
                 *filter
                 :FORWARD ACCEPT [0:0]
