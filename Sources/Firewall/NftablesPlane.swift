@@ -16,8 +16,13 @@ struct NftablesPlane: Sendable {
     func list() async throws(FirewallError) -> NftablesListing {
         var listing = NftablesListing(parsing: try await tools.nft("list chains\n"))
         for key in listing.tables.keys where IPFamily.allCases.contains(where: { NftablesRenderer.table($0) == key }) {
-            let text = try await tools.nft("list table \(key.family) \(key.name)\n")
-            listing.tables.merge(NftablesListing(parsing: text).tables) { $1 }
+            do {
+                let text = try await tools.nft("list table \(key.family) \(key.name)\n")
+                listing.tables.merge(NftablesListing(parsing: text).tables) { $1 }
+            } catch  where error.kind == .perhapsUnavailable {
+                // It went between the two commands, as with `flush ruleset`.
+                listing.tables[key] = nil
+            }
         }
         return listing
     }

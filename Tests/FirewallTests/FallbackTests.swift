@@ -89,6 +89,25 @@ import Testing
         #expect(host.state.withLock { $0.nftables.isEmpty })
     }
 
+    /// A flush between the two lists of a check looks like a kernel that lacks something.
+    @Test func tableThatGoesWhileItIsListedIsPutBack() async throws {
+        let host = FakeHost.debian("legacy")
+        let keeper = keeper(host, .nftables)
+        #expect(try await keeper.update(ruleset()).plane == .nftables)
+        let key = NftablesListing.TableKey(family: "ip", name: "flannel-ipv4")
+        let before = host.state.withLock { $0.nftables }
+        let listed = CommandOutput(output: "table ip flannel-ipv4 {\n\tchain forward {\n\t}\n}\n")
+        host.state.withLock { state in
+            state.nftables[key] = nil
+            state.failures["nft"] = [listed]
+        }
+        await keeper.check()
+        #expect(await keeper.status.plane == .nftables)
+        #expect(await keeper.status.condition == .ok)
+        #expect(host.state.withLock { $0.nftables } == before)
+        #expect(host.iptables("iptables-legacy").saved.contains("FLANNEL") == false)
+    }
+
     @Test func oldIptablesMasqueradesWithoutRandomPorts() async throws {
         let host = FakeHost.debian("legacy")
         let ignorance = CommandOutput(
