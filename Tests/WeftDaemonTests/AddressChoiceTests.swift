@@ -229,6 +229,42 @@ import Testing
         #expect(try refresh(current, [("172.30.0.11", 24, Self.secondary), second]) == (["172.30.0.11"], true))
     }
 
+    /// What another address on the link has to be to take the place of the one that went.
+    @Test(arguments: [
+        // From the start, or an hour before: a cluster's virtual address, with its neighbourhood or without.
+        (from: Duration?.none, length: 32, follows: false), (nil, 24, false), (.seconds(3600), 24, false),
+        // The old one's replacement, added before it was taken away.
+        (.seconds(1), 24, true), (.zero, 24, true), (.seconds(1), 32, false), (.zero, 32, false),
+    ]) func anotherAddressIsFollowedIfItReplaces(_ from: Duration?, _ length: Int, _ follows: Bool) throws {
+        let first: Held = ("172.30.0.11", 24, Self.permanent)
+        let second: Held = ("172.30.0.12", length, Self.permanent)
+        let single = try Self.inventory(["eth0": [first]])
+        let both = try Self.inventory(["eth0": [first, second]])
+        let without = try Self.inventory(["eth0": [second]])
+        var current = try choose(from == nil ? both : single)
+        let came = ContinuousClock.now
+        let gone = came + (from ?? .zero)
+        if from != .zero {
+            // Each look counts from the first.
+            for _ in 1...2 { current = current.refreshed(configuration, from: both, for: nil, at: came).interface }
+            current = current.refreshed(configuration, from: both, for: nil, at: gone).interface
+        }
+        // All go for a moment, and the other is back first.
+        for inventory in [try Self.inventory([:]), without] {
+            let (new, isWhole) = current.refreshed(configuration, from: inventory, for: nil, at: gone)
+            let isFollowed = follows && !inventory.addresses.isEmpty
+            #expect(new.facts.localIPv4 == IPv4Address(isFollowed ? "172.30.0.12" : "172.30.0.11"))
+            #expect(new.facts.publicIPv4 == new.facts.localIPv4)
+            #expect(isWhole == isFollowed)
+            #expect(new.facts.isOnLink(try #require(IPAddress("172.30.0.77"))))
+            current = new
+        }
+        let late = current.refreshed(configuration, from: without, for: nil, waits: false, at: gone)
+        #expect(late.interface.facts.localIPv4 == IPv4Address("172.30.0.12") && late.isWhole, "better than none")
+        let back = current.refreshed(configuration, from: both, for: nil, at: gone)
+        #expect(back.interface.facts.localIPv4 == IPv4Address(follows ? "172.30.0.12" : "172.30.0.11") && back.isWhole)
+    }
+
     @Test func anAddressByNameIsWaitedFor() throws {
         let first: Held = ("172.30.0.11", 24, [])
         let second: Held = ("172.30.0.12", 24, [])

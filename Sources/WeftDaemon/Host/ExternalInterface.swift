@@ -11,9 +11,14 @@ public struct ExternalInterface: Hashable, Sendable {
     public var reason: String
     /// The address that the interface was chosen by; without it the choice does not hold any more.
     var chosenBy: IPAddress?
-
     /// A public address that was given and that no interface of the host has: NAT leads to it.
     public var addressBehindNAT: IPAddress?
+
+    /// What addresses the interface had when nothing was away, each with when it was first seen.
+    var seen: [IPAddress: ContinuousClock.Instant] = [:]
+    /// An address that came this short a time before the one in use went is its replacement; one that was there for longer
+    /// has another purpose.
+    static let replacing = Duration.seconds(60)
 }
 
 /// No interface can be used.
@@ -72,9 +77,16 @@ extension ExternalInterface {
         let absent = given.compactMap { $0 }.first { address in
             !selection.inventory.addresses.contains { $0.address == address }
         }
-        return ExternalInterface(
+        var chosen = ExternalInterface(
             facts: facts, reason: candidate.reason,
             chosenBy: candidate.isByAddress ? candidate.address?.address : nil, addressBehindNAT: absent)
+        chosen.note(selection.inventory.held(link), at: .now - replacing)
+        return chosen
+    }
+
+    private mutating func note(_ held: [Address], at now: ContinuousClock.Instant) {
+        let before = seen
+        seen = Dictionary(held.map { ($0.address, before[$0.address] ?? now) }) { first, _ in first }
     }
 
     private static func lacks(_ link: Link, _ family: String) -> InterfaceError {
@@ -84,26 +96,35 @@ extension ExternalInterface {
     }
 
     /// The interface in use as it is now. Its address stays the same as long as the interface holds it, whatever others
-    /// come (a virtual address of a cluster), and is replaced when it is gone, or no more for new connections, and there is
-    /// another.
+    /// come (a virtual address of a cluster), and is replaced when it is no more for new connections and there is another,
+    /// or when it is gone and there is one that came in its place. Any other has to do once the wait for it is over: a DHCP
+    /// client may take the address for a moment, and a cluster's virtual one would be left with the lease for good.
     ///
+    /// - Parameters:
+    ///   - waits: whether an address that is gone may still come back.
+    ///   - now: when the inventory was read.
     /// - Returns: the interface, and whether nothing is away: the interface, the address that it was chosen by, every
     ///   address of a family that it had and that is wanted. What is away is kept in the facts, since it may come back.
     func refreshed(
-        _ configuration: DaemonConfiguration, from inventory: HostInventory, for families: WantedFamilies?
+        _ configuration: DaemonConfiguration, from inventory: HostInventory, for families: WantedFamilies?,
+        waits: Bool = true, at now: ContinuousClock.Instant = .now
     ) -> (interface: ExternalInterface, isWhole: Bool) {
         guard let link = inventory.links.first(where: { $0.name == facts.interface }), link.mtu > 0 else {
             return (self, false)
         }
-        let held = inventory.addresses.filter { $0.interface == link.index && $0.isReachable && $0.isSettled }
-        let usable = inventory.usableAddresses(of: link).map(\.address)
+        let held = inventory.held(link)
+        let usable = inventory.usableAddresses(of: link)
+        func mayReplace(_ other: Address) -> Bool {
+            !waits || (!other.isAlone && seen[other.address].map { $0 + Self.replacing > now } ?? true)
+        }
         func kept(_ old: IPAddress?, isIPv6: Bool) -> IPAddress? {
-            let others = usable.filter { $0.isIPv6 == isIPv6 }
-            guard let old, let holding = held.first(where: { $0.address == old }) else {
-                return old != nil && old == chosenBy ? nil : others.first
+            let others = usable.filter { $0.address.isIPv6 == isIPv6 }
+            guard let old else { return others.first?.address }
+            guard let holding = held.first(where: { $0.address == old }) else {
+                return old == chosenBy ? nil : others.first(where: mayReplace)?.address
             }
             // Chosen by name it stays, whatever it is; else one that is no more for new connections goes when it can.
-            return holding.isUsable || old == chosenBy ? old : others.first ?? old
+            return holding.isUsable || old == chosenBy ? old : others.first?.address ?? old
         }
         let ipv4 = kept(facts.localIPv4.map(IPAddress.v4), isIPv6: false)?.v4
         let ipv6 = kept(facts.localIPv6.map(IPAddress.v6), isIPv6: true)?.v6
@@ -114,20 +135,25 @@ extension ExternalInterface {
         if families?.ipv6 != false { new.facts.localIPv6 = ipv6 ?? facts.localIPv6 }
         new.facts.publicIPv4 = configuration.publicIP ?? new.facts.localIPv4
         new.facts.publicIPv6 = configuration.publicIPv6 ?? new.facts.localIPv6
-        let prefixes = inventory.linkPrefixes(of: link)
-        if !prefixes.isEmpty { new.facts.linkPrefixes = prefixes }
         let isWhole =
             (ipv4 != nil || !(families?.ipv4 ?? (facts.localIPv4 != nil)))
             && (ipv6 != nil || !(families?.ipv6 ?? (facts.localIPv6 != nil)))
             && (chosenBy.map { chosen in held.contains { $0.address == chosen } } ?? true)
+        let prefixes = inventory.linkPrefixes(of: link)
+        new.facts.linkPrefixes = isWhole ? prefixes : Set(prefixes + facts.linkPrefixes).sorted()
+        if isWhole { new.note(held, at: now) }
         return (new, isWhole)
     }
 }
 
 extension HostInventory {
+    /// The interface's addresses that other hosts can send to.
+    fileprivate func held(_ link: Link) -> [Address] {
+        addresses.filter { $0.interface == link.index && $0.isReachable && $0.isSettled }
+    }
+
     /// The prefixes of the interface's own link.
     fileprivate func linkPrefixes(of link: Link) -> [IPPrefix] {
-        let held = addresses.filter { $0.interface == link.index && $0.isReachable && $0.isSettled }
-        return Set(held.compactMap(\.prefix).filter { $0.length > 0 }).sorted()
+        Set(held(link).compactMap(\.prefix).filter { $0.length > 0 }).sorted()
     }
 }

@@ -65,11 +65,12 @@ extension Address {
     /// For IPv4 the bit says "secondary".
     private var isTemporary: Bool { address.isIPv6 && flags.contains(.temporary) }
 
-    /// Lower is better. An address without a neighbourhood is most likely a service's that moves between hosts, unless
-    /// the interface has no other; what an operator set comes before what a server gave for a time.
+    /// Without a neighbourhood: most likely a service's that moves between hosts, unless the interface has no other.
+    var isAlone: Bool { prefixLength == address.family.bitWidth && peer == nil }
+
+    /// Lower is better. What an operator set comes before what a server gave for a time.
     fileprivate var rank: Int {
         let isSecondary = !address.isIPv6 && flags.contains(.temporary)
-        let isAlone = prefixLength == address.family.bitWidth && peer == nil
         return (isSecondary ? 4 : 0) + (isAlone ? 2 : 0) + (flags.contains(.permanent) ? 0 : 1)
     }
 }

@@ -49,11 +49,13 @@ actor HostWatcher {
         let families = families.withLock { $0 }
         do {
             if let current, current.facts.has(families) {
-                let (interface, isWhole) = current.refreshed(
-                    configuration, from: try HostInventory(reading: kernel, withRoutes: false), for: families)
                 let since = awaySince ?? .now
+                let waits = since + Self.patience > .now
+                let (interface, isWhole) = current.refreshed(
+                    configuration, from: try HostInventory(reading: kernel, withRoutes: false), for: families,
+                    waits: waits)
                 awaySince = isWhole ? nil : since
-                if isWhole || since + Self.patience > .now {
+                if isWhole || waits {
                     if isWhole { health.set(.noInterface, nil) } else { wakeLater() }
                     self.current = interface
                     return interface.facts
