@@ -273,7 +273,11 @@ class MachineSteps:
                      f"FLANNELD_IFACE={host.interface}\nFLANNELD_IP_MASQ=true\n"
                      "FLANNELD_HEALTHZ_IP=127.0.0.1\nFLANNELD_HEALTHZ_PORT=10244\n", mode="600")
             host.until(
-                "weftd --check", "set -a; . /etc/weft/weftd.env; exec weftd --check", expected="weftd would start")
+                "weftd --check", "systemd-run -q --pipe --wait -p EnvironmentFile=/etc/weft/weftd.env "
+                "sh -c 'exec weftd --check $WEFTD_OPTIONS' 2>&1", expected="weftd would start")
+            # Else the next start of Docker wants flanneld back, and that stops weftd.
+            host.run("rm /etc/systemd/system/docker.service.d/flannel.conf; cd /root/weft; ./install.sh --docker")
+            host.run("systemctl daemon-reload", limit=60)
             since = host.run("date +@%s")
             with host.pinging("web", other.container_address("web")):
                 host.run("systemctl -q disable --now flanneld; systemctl -q enable --now weftd", limit=60)
@@ -291,6 +295,12 @@ class MachineSteps:
         self.tutorial.check_talk()
 
     def use_packaged_drop_in(self, host):
-        host.run("rm /etc/systemd/system/docker.service.d/flannel.conf; cd /root/weft; ./install.sh --docker")
-        host.run("systemctl daemon-reload; systemctl restart docker; docker start web", limit=120)
+        # Twice, since options must not add up.
+        host.run("systemctl restart docker; systemctl restart docker; docker start web", limit=240)
+        states = host.attempt("systemctl is-active weftd flanneld")[1].split()
+        if states != ["active", "inactive"]:
+            raise Failure(f"{host.name}: after a restart of docker, weftd and flanneld are {states}")
+        options = host.run("cat /run/flannel/docker.env")
+        if options.count("--bip") != 1:
+            raise Failure(f"{host.name}: dockerd's options are {options}")
         self.tutorial.check_bridge(host)
