@@ -10,6 +10,14 @@ import struct LinuxSystem.InterfaceName
 
     init() throws { host = try TestNamespace() }
 
+    @Test func nothingIsOnAnInterfaceThatIsGone() throws {
+        let gone: Int32 = 4_711
+        #expect(try host.socket.addresses(interface: gone).isEmpty)
+        #expect(try host.socket.neighbours(interface: gone).isEmpty)
+        #expect(try host.socket.forwardingEntries(interface: gone).isEmpty)
+        #expect(try host.socket.routes(RouteFilter(interface: gone)).isEmpty)
+    }
+
     @Test func vxlanRoundTrip() throws {
         let lower = try host.makeVeth()
         var settings = VXLANSettings(

@@ -29,13 +29,15 @@ public final class NetlinkRouteSocket: RouteNetlink {
 
     /// Of both families; the interface is matched here, since older kernels ignore it.
     public func addresses(interface: Int32?) throws(NetlinkError) -> [Address] {
-        try dump(RTM_GETADDR, subject: "dump addresses") { writer in
-            var header = ifaddrmsg()
-            header.ifa_index = UInt32(bitPattern: interface ?? 0)
-            writer.append(header)
-        } decode: { payload throws(MalformedMessage) in
-            guard let address = try Address(message: payload) else { return nil }
-            return interface == nil || address.interface == interface ? address : nil
+        try reading(of: interface) { () throws(NetlinkError) in
+            try dump(RTM_GETADDR, subject: "dump addresses") { writer in
+                var header = ifaddrmsg()
+                header.ifa_index = UInt32(bitPattern: interface ?? 0)
+                writer.append(header)
+            } decode: { payload throws(MalformedMessage) in
+                guard let address = try Address(message: payload) else { return nil }
+                return interface == nil || address.interface == interface ? address : nil
+            }
         }
     }
 
@@ -43,7 +45,9 @@ public final class NetlinkRouteSocket: RouteNetlink {
     public func routes(_ filter: RouteFilter) throws(NetlinkError) -> [Route] {
         var routes: [Route] = []
         for family in AddressFamily.allCases where filter.family == nil || filter.family == family {
-            let found = try self.routes(filter, family: family)
+            let found = try reading(of: filter.interface) { () throws(NetlinkError) in
+                try self.routes(filter, family: family)
+            }
             // The usual case is one family with many routes: no copy of them then.
             if routes.isEmpty { routes = found } else { routes += found }
         }
@@ -70,7 +74,16 @@ public final class NetlinkRouteSocket: RouteNetlink {
             }
         } catch .refused(let refusal) where refusal.code == ENOENT && filter.table != nil {
             return []  // a table comes to be with its first route
-        } catch .refused(let refusal) where refusal.code == ENODEV && filter.interface != nil {
+        }
+    }
+
+    /// What is on an interface: nothing when it is gone, as kernels that don't look at it answer.
+    private func reading<Element>(
+        of interface: Int32?, _ dump: () throws(NetlinkError) -> [Element]
+    ) throws(NetlinkError) -> [Element] {
+        do throws(NetlinkError) {
+            return try dump()
+        } catch .refused(let refusal) where refusal.code == ENODEV && interface != nil {
             return []
         }
     }
@@ -115,25 +128,29 @@ public final class NetlinkRouteSocket: RouteNetlink {
 
     /// Of both families; the interface is matched here too, since older kernels ignore it.
     public func neighbours(interface: Int32?) throws(NetlinkError) -> [Neighbour] {
-        try dump(RTM_GETNEIGH, subject: "dump neighbours") { writer in
-            writer.append(ndmsg())
-            if let interface { writer.attribute(NDA_IFINDEX, interface) }
-        } decode: { payload throws(MalformedMessage) in
-            guard let neighbour = try Neighbour(message: payload) else { return nil }
-            return interface == nil || neighbour.interface == interface ? neighbour : nil
+        try reading(of: interface) { () throws(NetlinkError) in
+            try dump(RTM_GETNEIGH, subject: "dump neighbours") { writer in
+                writer.append(ndmsg())
+                if let interface { writer.attribute(NDA_IFINDEX, interface) }
+            } decode: { payload throws(MalformedMessage) in
+                guard let neighbour = try Neighbour(message: payload) else { return nil }
+                return interface == nil || neighbour.interface == interface ? neighbour : nil
+            }
         }
     }
 
     /// Bridges' and VXLANs' entries; the interface is matched here too.
     public func forwardingEntries(interface: Int32?) throws(NetlinkError) -> [ForwardingEntry] {
-        try dump(RTM_GETNEIGH, subject: "dump forwarding entries") { writer in
-            var header = ndmsg()
-            header.ndm_family = UInt8(AF_BRIDGE)
-            header.ndm_ifindex = interface ?? 0
-            writer.append(header)
-        } decode: { payload throws(MalformedMessage) in
-            guard let entry = try ForwardingEntry(message: payload) else { return nil }
-            return interface == nil || entry.interface == interface ? entry : nil
+        try reading(of: interface) { () throws(NetlinkError) in
+            try dump(RTM_GETNEIGH, subject: "dump forwarding entries") { writer in
+                var header = ndmsg()
+                header.ndm_family = UInt8(AF_BRIDGE)
+                header.ndm_ifindex = interface ?? 0
+                writer.append(header)
+            } decode: { payload throws(MalformedMessage) in
+                guard let entry = try ForwardingEntry(message: payload) else { return nil }
+                return interface == nil || entry.interface == interface ? entry : nil
+            }
         }
     }
 
