@@ -52,6 +52,7 @@ final class NextHopPublisher: Sendable {
             if again == identity { break }
             identity = again
         }
+        // No input reaches this: only `init` and the swap store here, each an object's address.
         guard let pointer = UnsafeRawPointer(bitPattern: identity) else { preconditionFailure("a table is never null") }
         return Unmanaged<NextHopTable>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.view }
     }

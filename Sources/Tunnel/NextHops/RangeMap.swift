@@ -9,6 +9,7 @@ struct RangeMap<Key: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
         var value: UInt32
     }
 
+    // Written by `init` alone, before the table is shared.
     private nonisolated(unsafe) let ranges: UnsafeMutablePointer<Range>
     private let count: Int
 
