@@ -16,8 +16,8 @@ struct ConfigDecision {
         waiting = Self.item(.waits)
         step = action.map {
             MigrationStep(
-                subject: .config, action: $0, noteRevision: state.noteEntry?.revision ?? 0,
-                v3Revision: state.v3?.revision ?? 0, item: Self.item(verdict))
+                subject: .config, action: $0, noteRevision: state.noteEntry?.revision ?? 0, note: state.stored,
+                item: Self.item(verdict))
         }
         if case .create = verdict { creates = true } else { creates = false }
     }
@@ -43,7 +43,7 @@ struct ConfigDecision {
         if isSame(v2, v3) {
             let origin = state.note?.origin ?? .v2
             let note = MigrationNote(origin: origin, v2: v2.revision, v3: v3.revision)
-            return (.same(origin: origin), note == state.note ? nil : .note(note))
+            return (.same(origin: origin), state.isNoted(note) ? nil : .note(note))
         }
         guard case .follow(let origin, _) = state.relation, let source = state[origin],
             let target = state[origin.other]

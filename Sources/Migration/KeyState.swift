@@ -5,14 +5,30 @@ struct KeyState {
     let v2: MigrationEntry?
     let v3: MigrationEntry?
     let noteEntry: MigrationEntry?
+    let stored: StoredNote?
     let note: MigrationNote?
 
     init(v2: MigrationEntry?, v3: MigrationEntry?, note: MigrationEntry?) {
         self.v2 = v2
         self.v3 = v3
         noteEntry = note
-        self.note = note.flatMap(MigrationNote.init)
+        stored = note.map(StoredNote.init)
+        self.note = Self.copied(stored?.announced, v2, v3) ?? stored?.agreed
     }
+
+    /// What a copy to v2 has come to that a run announced and was stopped before it noted it.
+    ///
+    /// A daemon on v2 writes the same bytes when its host has moved back. What is left of the times to live tells then,
+    /// as long as both have one.
+    private static func copied(
+        _ announced: AnnouncedCopy?, _ v2: MigrationEntry?, _ v3: MigrationEntry?
+    ) -> MigrationNote? {
+        guard let announced, let v2, announced.matches(v2), v3 == nil || v2.deadline == nil else { return nil }
+        return MigrationNote(origin: .v3, v2: v2.revision, v3: announced.v3)
+    }
+
+    /// Whether this is what the stored note says, and all that it says.
+    func isNoted(_ note: MigrationNote) -> Bool { stored == StoredNote(note) }
 
     subscript(side: MigrationSide) -> MigrationEntry? { side == .v2 ? v2 : v3 }
 

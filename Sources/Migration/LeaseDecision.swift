@@ -42,6 +42,8 @@ struct LeaseDecision {
         case .forget: step = makeStep(.forget, MigrationItem(.lease(name), .forget, nil, now))
         case .remove(let side):
             guard let entry = state[side] else { return }
+            // On v2 it takes a moment until it is gone.
+            guard !endsSoon(entry) else { return conclude(.endsSoon, nil, entry) }
             conclude(.remove(from: side), .remove(entry, from: side), entry)
         case .follow(let side, let replaces): follow(side, replaces: replaces)
         case .undecided: choose()
@@ -64,7 +66,7 @@ struct LeaseDecision {
         if !hasTimeOf(source, target) { return update(side, source, target, .extend(on: side.other)) }
         let note = MigrationNote(
             origin: side, v2: state.v2?.revision ?? 0, v3: state.v3?.revision ?? 0)
-        conclude(.same(origin: side), note == state.note ? nil : .note(note), source)
+        conclude(.same(origin: side), state.isNoted(note) ? nil : .note(note), source)
     }
 
     private func malformed(_ entry: MigrationEntry) -> String? {
@@ -160,8 +162,8 @@ struct LeaseDecision {
 
     private func makeStep(_ action: MigrationStep.Action, _ item: MigrationItem) -> MigrationStep {
         MigrationStep(
-            subject: .lease(name), action: action, noteRevision: state.noteEntry?.revision ?? 0,
-            v3Revision: state.v3?.revision ?? 0, item: item)
+            subject: .lease(name), action: action, noteRevision: state.noteEntry?.revision ?? 0, note: state.stored,
+            item: item)
     }
 }
 

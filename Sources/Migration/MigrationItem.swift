@@ -58,8 +58,8 @@ public struct MigrationStep: Hashable, Sendable {
     let action: Action
     /// The note's revision before; 0 when there is none.
     let noteRevision: Int64
-    /// The key's revision on v3; 0 when it is not there.
-    let v3Revision: Int64
+    /// What the note says before.
+    let note: StoredNote?
     /// What this step is part of.
     public let item: MigrationItem
 }

@@ -60,11 +60,8 @@ struct MigrationPass {
                 // On v2 it takes a moment until it is gone; the note is dropped then.
                 side == .v2 ? try await v2.migrate(write) != nil : try await v3.migrate(write, note: nil) != nil
             }
-        case .note(let note): return try await put(note, step)
-        case .forget:
-            return try await on(.v3) { () async throws(StoreError) in
-                try await v3.putNote(nil, on: step.subject, noteRevision: step.noteRevision, keyRevision: nil)
-            }
+        case .note(let note): return try await put(StoredNote(note), on: step.subject, after: step.noteRevision) != nil
+        case .forget: return try await put(nil, on: step.subject, after: step.noteRevision) != nil
         }
     }
 
@@ -76,9 +73,7 @@ struct MigrationPass {
 
     /// Deletes a note, unless it was written again.
     func forget(_ subject: MigrationSubject, _ note: MigrationEntry) async throws(MigrationFailure) {
-        _ = try await on(.v3) { () async throws(StoreError) in
-            try await v3.putNote(nil, on: subject, noteRevision: note.revision, keyRevision: nil)
-        }
+        _ = try await put(nil, on: subject, after: note.revision)
     }
 
     /// `nil` when too little time is left.
@@ -94,22 +89,37 @@ struct MigrationPass {
     ) async throws(MigrationFailure) -> Bool {
         switch side {
         case .v3:
-            let note = MigrationNote(origin: .v2, v2: source.revision, v3: 0)
+            let note = StoredNote(MigrationNote(origin: .v2, v2: source.revision, v3: 0))
             return try await on(.v3) { () async throws(StoreError) in
                 try await v3.migrate(write, note: note.text(isWithKey: true)) != nil
             }
         case .v2:
+            var noteRevision = step.noteRevision
+            let announced = AnnouncedCopy(source.value, v3: source.revision, v2: write.revision)
+            if step.note?.announced != announced {
+                let note = StoredNote(step.note?.agreed, announced: announced)
+                let written = try await put(note, on: step.subject, after: noteRevision, ifKeyAt: source.revision)
+                guard let written else { return false }
+                noteRevision = written
+            }
             let written = try await on(.v2) { () async throws(StoreError) in try await v2.migrate(write) }
             guard let written else { return false }
-            return try await put(MigrationNote(origin: .v3, v2: written, v3: source.revision), step)
+            // True whatever became of the original meanwhile: when it is gone, the copy is known for one, and goes too.
+            let note = StoredNote(MigrationNote(origin: .v3, v2: written, v3: source.revision))
+            return try await put(note, on: step.subject, after: noteRevision) != nil
         }
     }
 
-    private func put(_ note: MigrationNote, _ step: MigrationStep) async throws(MigrationFailure) -> Bool {
+    /// Writes or with `nil` deletes a note.
+    ///
+    /// - Parameter keyRevision: what v3's key has to be at; `nil` for anything.
+    /// - Returns: The note's revision; `nil` when another wrote in between.
+    private func put(
+        _ note: StoredNote?, on subject: MigrationSubject, after noteRevision: Int64, ifKeyAt keyRevision: Int64? = nil
+    ) async throws(MigrationFailure) -> Int64? {
         try await on(.v3) { () async throws(StoreError) in
             try await v3.putNote(
-                note.text(isWithKey: false), on: step.subject, noteRevision: step.noteRevision,
-                keyRevision: step.v3Revision)
+                note?.text(isWithKey: false), on: subject, noteRevision: noteRevision, keyRevision: keyRevision)
         }
     }
 

@@ -175,6 +175,27 @@ import Testing
         }
     }
 
+    /// Where, of the copy to v2, the original ends.
+    @Test(arguments: [true, false], [true, false])
+    func leaseThatEndsWhileItIsCopiedTakesItsCopyAlong(isNew: Bool, isBefore: Bool) async throws {
+        let world = try await moved()
+        let name = isNew ? subnet(4) : subnet(1)
+        world.v3.put(name, newValue(isNew ? 4 : 1, mac: 9))
+        if isBefore {
+            world.v2.beforeWrite.withLock { $0 = { world.v3.remove(name) } }
+        } else {
+            world.v2.afterWrite.withLock { $0 = { world.v3.remove(name) } }
+        }
+        for _ in 0..<3 {
+            try await world.settle()
+            world.clock.advance(.seconds(2))
+        }
+        var left = [subnet(2): value(2)]
+        if isNew { left[subnet(1)] = newValue(1, mac: 5) }
+        #expect(world.v3.values == left && world.v2.values == left)
+        #expect(world.v3.notes.count == left.count + 1)
+    }
+
     @Test func followsUntilItIsStopped() async throws {
         let world = World()
         world.v2.put(subnet(1), value(1))

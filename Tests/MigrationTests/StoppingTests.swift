@@ -60,6 +60,56 @@ import Testing
         #expect(stops >= (isFresh ? 6 : 10))
     }
 
+    /// While nobody runs it.
+    @Test(arguments: [Duration.seconds(86400), nil], [true, false])
+    func leaseThatEndsAfterACopyWasStoppedIsNotRevived(timeToLive: Duration?, isDone: Bool) async throws {
+        var stops = 0
+        while true {
+            let world = World()
+            world.v2.put(subnet(1), value(1))
+            try await world.settle()
+            world.v3.put(subnet(2), newValue(2), timeToLive)
+            guard try await world.settle(killedAt: stops, afterIt: isDone) else { break }
+            world.v3.remove(subnet(2))
+            for _ in 0..<3 {
+                try await world.settle()
+                world.clock.advance(.seconds(2))
+            }
+            for side in MigrationSide.allCases {
+                #expect(world[side].values == [subnet(1): value(1)], "stopped at write \(stops)")
+            }
+            #expect(world.v3.notes.count == 2)
+            stops += 1
+        }
+        #expect(stops == 3, "announced, copied, noted")
+    }
+
+    @Test func reservationThatChangesAfterACopyWasStoppedIsNoConflict() async throws {
+        for stop in 0..<3 {
+            let world = World()
+            try await world.settle()
+            world.v3.put(subnet(2), newValue(2), nil)
+            #expect(try await world.settle(killedAt: stop, afterIt: true))
+            world.v3.put(subnet(2), newValue(2, mac: 7), nil)
+            #expect(try await world.settle().conflicts.isEmpty)
+            #expect(world.v2.values == [subnet(2): newValue(2, mac: 7)] && world.v3.values == world.v2.values)
+        }
+    }
+
+    /// Which writes the same bytes, into the copy that nobody has noted.
+    @Test func hostThatMovesBackAfterACopyWasStoppedLeads() async throws {
+        let world = World()
+        try await world.settle()
+        world.v3.put(subnet(2), newValue(2))
+        #expect(try await world.settle(killedAt: 1, afterIt: true))
+        world.advance(hours: 1)
+        world.v2.put(subnet(2), newValue(2))
+        #expect(try await world.settle().verdict(subnet(2)) == .same(origin: .v2))
+        world.advance(hours: 23.5)
+        try await world.settle()
+        #expect(world.v2.values == [subnet(2): newValue(2)])
+    }
+
     @Test func finishesWhatWasStoppedAtEveryWrite() async throws {
         let world = try await busyWorld()
         // Each run gets one write further.

@@ -24,10 +24,10 @@ public protocol MigrationTarget: MigrationSession {
     /// Writes or with `nil` deletes a note, if note and key are still at these revisions. 0 is "not there"; a `nil`
     /// revision of the key is not looked at.
     ///
-    /// - Returns: Whether it was done.
+    /// - Returns: The registry's revision after it, which is the note's; `nil` when it was not done.
     func putNote(
         _ note: [UInt8]?, on subject: MigrationSubject, noteRevision: Int64, keyRevision: Int64?
-    ) async throws(StoreError) -> Bool
+    ) async throws(StoreError) -> Int64?
 }
 
 /// The config or a lease.

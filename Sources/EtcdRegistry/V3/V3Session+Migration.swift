@@ -121,13 +121,14 @@ extension V3Session {
 
     func putNote(
         _ note: [UInt8]?, on subject: MigrationSubject, noteRevision: Int64, keyRevision: Int64?
-    ) async throws(StoreError) -> Bool {
+    ) async throws(StoreError) -> Int64? {
         let request = EtcdTxnRequest.with {
             $0.compare = [isAt(keys.note(subject), noteRevision)]
             if let keyRevision { $0.compare.append(isAt(keys.key(subject), keyRevision)) }
             $0.success = [noteChange(note, subject)]
         }
-        return try await commit(request, subject).succeeded
+        let answer = try await commit(request, subject)
+        return answer.succeeded ? answer.header.revision : nil
     }
 
     private func noteChange(_ note: [UInt8]?, _ subject: MigrationSubject) -> EtcdRequestOp {

@@ -68,6 +68,8 @@ final class MemoryRegistry: SubnetStore, MigrationTarget {
     let state = Mutex(State())
     /// Called before the migration's next write.
     let beforeWrite = Mutex<(@Sendable () -> Void)?>(nil)
+    /// Called after the migration's next write of a key.
+    let afterWrite = Mutex<(@Sendable () -> Void)?>(nil)
 
     init(isV2: Bool, clock: TestClock, faults: Faults) {
         self.isV2 = isV2
@@ -176,6 +178,12 @@ extension MemoryRegistry {
             defer { act = nil }
             return act
         }?()
+        defer {
+            afterWrite.withLock { act in
+                defer { act = nil }
+                return act
+            }?()
+        }
         let now = clock.now
         return try faults.write {
             access { state in
@@ -198,14 +206,14 @@ extension MemoryRegistry {
 
     func putNote(
         _ note: [UInt8]?, on subject: MigrationSubject, noteRevision: Int64, keyRevision: Int64?
-    ) async throws(StoreError) -> Bool {
+    ) async throws(StoreError) -> Int64? {
         try faults.write {
             access { state in
-                guard (state.notes[subject]?.revision ?? 0) == noteRevision else { return false }
-                if let keyRevision, state.revision(of: subject) != keyRevision { return false }
+                guard (state.notes[subject]?.revision ?? 0) == noteRevision else { return nil }
+                if let keyRevision, state.revision(of: subject) != keyRevision { return nil }
                 state.revision += 1
                 state.setNote(note, subject)
-                return true
+                return state.revision
             }
         }
     }
