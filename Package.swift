@@ -60,7 +60,7 @@ let package = Package(
         .target(
             name: "Firewall", dependencies: ["IPNetwork", "LinuxSystem", logging, subprocess], swiftSettings: strict),
         .target(
-            name: "Reconcile", dependencies: ["IPNetwork", "LinuxSystem", "Netlink", "KernelState", logging],
+            name: "Reconcile", dependencies: ["CLinux", "IPNetwork", "LinuxSystem", "Netlink", "KernelState", logging],
             swiftSettings: strict),
         // Generated code: its warnings are not ours.
         .target(

@@ -64,10 +64,11 @@ public enum BackendCatalogue {
         switch config.backendType {
         case VXLANBackend.type: return try VXLANBackend(config: config, host: host)
         case HostGatewayBackend.type: return try HostGatewayBackend(config: config, host: host)
+        case UDPBackend.type: return try UDPBackend(config: config, host: host)
         default:
             throw BackendError(
-                "Backend.Type is \"\(config.backendType)\"; this version has: \(VXLANBackend.type), \(HostGatewayBackend.type)"
-            )
+                "Backend.Type is \"\(config.backendType)\"; this version has: \(UDPBackend.type), \(VXLANBackend.type), "
+                    + "\(HostGatewayBackend.type)")
         }
     }
 }

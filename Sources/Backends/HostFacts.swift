@@ -17,11 +17,14 @@ public struct HostFacts: Hashable, Sendable {
     public var publicIPv6: IPv6Address?
     /// The prefixes that are on the interface's own link: hosts in them are reached without a router.
     public var linkPrefixes: [IPPrefix]
+    /// Whether the kernel can carry the udp backend's packets itself.
+    public var kernelPlane: KernelPlaneSupport
 
     /// All fields as given.
     public init(
         interface: InterfaceName, mtu: UInt32, localIPv4: IPv4Address? = nil, localIPv6: IPv6Address? = nil,
-        publicIPv4: IPv4Address? = nil, publicIPv6: IPv6Address? = nil, linkPrefixes: [IPPrefix] = []
+        publicIPv4: IPv4Address? = nil, publicIPv6: IPv6Address? = nil, linkPrefixes: [IPPrefix] = [],
+        kernelPlane: KernelPlaneSupport = .unavailable("this version has no kernel plane")
     ) {
         self.interface = interface
         self.mtu = mtu
@@ -30,6 +33,7 @@ public struct HostFacts: Hashable, Sendable {
         self.publicIPv4 = publicIPv4
         self.publicIPv6 = publicIPv6
         self.linkPrefixes = linkPrefixes
+        self.kernelPlane = kernelPlane
     }
 
     /// Whether a host at `address` is on the external interface's own link. A prefix's network and broadcast addresses are

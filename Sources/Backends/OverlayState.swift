@@ -20,7 +20,9 @@ public struct OverlayState: Sendable {
     public init(backend: any Backend, lease: Lease) {
         self.backend = backend
         host = backend.hostState(lease: lease)
-        for link in host.links.values { vteps[FDBKey(interface: link.name, mac: link.mac)] = .some(nil) }
+        for link in host.links.values {
+            if let mac = link.mac { vteps[FDBKey(interface: link.name, mac: mac)] = .some(nil) }
+        }
     }
 
     /// What the kernel should hold: this host's part and each served peer's.

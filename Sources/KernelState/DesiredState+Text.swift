@@ -12,6 +12,8 @@ extension DesiredState {
             .map { "fdb \($0.key.mac) dst \($0.value) dev \($0.key.interface)" }
         lines += routes.sorted { $0.key.destination < $1.key.destination }
             .map { "route \($0.key.destination) \($0.value)" }
+        if let tunnel { lines.append("tunnel \(tunnel)") }
+        lines += nextHops.sorted { $0.key < $1.key }.map { "tunnel \($0.key) to \($0.value)" }
         lines += blackholes.sorted().map { "route blackhole \($0)" }
         return lines.joined(separator: "\n")
     }
@@ -20,9 +22,19 @@ extension DesiredState {
 extension LinkSpec: CustomStringConvertible {
     /// On one line, much as `ip link` writes it.
     public var description: String {
-        switch kind {
+        let mac = mac.map { " address \($0)" } ?? ""
+        return "\(name) mtu \(mtu)\(mac) \(kind)"
+    }
+}
+
+extension LinkSpec.Kind: CustomStringConvertible {
+    /// The type and its attributes, much as `ip link` writes them.
+    public var description: String {
+        switch self {
+        case .tun:
+            "tun"
         case .vxlan(let vxlan):
-            "\(name) mtu \(mtu) address \(mac) vxlan id \(vxlan.vni) local \(vxlan.local) dev \(vxlan.lower) dstport \(vxlan.port)"
+            "vxlan id \(vxlan.vni) local \(vxlan.local) dev \(vxlan.lower) dstport \(vxlan.port)"
                 + (vxlan.learning ? " learning" : " nolearning") + (vxlan.gbp ? " gbp" : "")
         }
     }

@@ -15,6 +15,10 @@ public struct DesiredState: Hashable, Sendable {
     public var neighbours: [NeighbourKey: MACAddress] = [:]
     /// Permanent forwarding entries: the host that each MAC is behind.
     public var fdb: [FDBKey: IPAddress] = [:]
+    /// The userspace tunnel, which is no kernel's: the reconciler has nothing to do with it.
+    public var tunnel: TunnelSpec?
+    /// Where the userspace tunnel sends packets for a peer's subnet.
+    public var nextHops: [IPPrefix: IPAddress] = [:]
 
     /// Nothing desired.
     public init() {}
@@ -22,7 +26,7 @@ public struct DesiredState: Hashable, Sendable {
     /// Whether nothing is desired, of any kind.
     public var isEmpty: Bool {
         links.isEmpty && addresses.isEmpty && routes.isEmpty && blackholes.isEmpty && neighbours.isEmpty
-            && fdb.isEmpty
+            && fdb.isEmpty && tunnel == nil && nextHops.isEmpty
     }
 
     /// Empties the state and keeps its room, for use as a scratch pad.
@@ -33,6 +37,8 @@ public struct DesiredState: Hashable, Sendable {
         blackholes.removeAll(keepingCapacity: true)
         neighbours.removeAll(keepingCapacity: true)
         fdb.removeAll(keepingCapacity: true)
+        tunnel = nil
+        nextHops.removeAll(keepingCapacity: true)
     }
 
     /// Adds what `other` holds; where both have a key, `other` wins.
@@ -43,6 +49,8 @@ public struct DesiredState: Hashable, Sendable {
         blackholes.formUnion(other.blackholes)
         for (key, mac) in other.neighbours { neighbours[key] = mac }
         for (key, destination) in other.fdb { fdb[key] = destination }
+        if let other = other.tunnel { tunnel = other }
+        for (subnet, remote) in other.nextHops { nextHops[subnet] = remote }
     }
 
     /// Removes every key that `other` has.
@@ -53,6 +61,8 @@ public struct DesiredState: Hashable, Sendable {
         blackholes.subtract(other.blackholes)
         for key in other.neighbours.keys { neighbours[key] = nil }
         for key in other.fdb.keys { fdb[key] = nil }
+        if other.tunnel != nil { tunnel = nil }
+        for subnet in other.nextHops.keys { nextHops[subnet] = nil }
     }
 }
 

@@ -6,6 +6,25 @@ public struct LinkSpec: Hashable, Sendable {
     /// What the interface is made of.
     public enum Kind: Hashable, Sendable {
         case vxlan(VXLANSpec)
+        /// A TUN device that outlives the process that attaches to it. rtnetlink cannot make one.
+        case tun
+
+        /// The interface that it stands on, if any.
+        public var lower: InterfaceName? {
+            switch self {
+            case .vxlan(let vxlan): vxlan.lower
+            case .tun: nil
+            }
+        }
+
+        /// Whether an interface of this kind can be changed into `other` without being made anew.
+        public func canChange(to other: Kind) -> Bool {
+            switch (self, other) {
+            case (.vxlan(let old), .vxlan(let new)): old.canChange(to: new)
+            case (.tun, .tun): true
+            case (.vxlan, _), (.tun, _): false
+            }
+        }
     }
 
     /// What the kernel knows the interface by.
@@ -14,11 +33,12 @@ public struct LinkSpec: Hashable, Sendable {
     public var kind: Kind
     /// Bytes.
     public var mtu: UInt32
-    /// Given when the interface is made, so that the kernel marks the address as set and udev's MACAddressPolicy leaves it.
-    public var mac: MACAddress
+    /// Given when the interface is made, so that the kernel marks the address as set and udev's MACAddressPolicy leaves it;
+    /// `nil` for a kind that has none.
+    public var mac: MACAddress?
 
     /// All fields as given.
-    public init(name: InterfaceName, kind: Kind, mtu: UInt32, mac: MACAddress) {
+    public init(name: InterfaceName, kind: Kind, mtu: UInt32, mac: MACAddress? = nil) {
         self.name = name
         self.kind = kind
         self.mtu = mtu

@@ -94,9 +94,7 @@ struct DriftFilter {
     /// An interface of ours, one of ours stands on it, or routes of ours lead through it.
     private func isOurs(_ name: InterfaceName, _ state: TrackedState) -> Bool {
         if policy.interfaces.contains(name) || state.routeInterfaces.contains(name) { return true }
-        for case .known(let spec, _) in state.links.desiredValues {
-            if case .vxlan(let vxlan) = spec.kind, vxlan.lower == name { return true }
-        }
+        for case .known(let spec, _) in state.links.desiredValues where spec.kind.lower == name { return true }
         return false
     }
 }

@@ -1,6 +1,6 @@
 import LinuxSystem
 
-/// Settings of an interface that netlink does not carry.
+/// What netlink does not do to an interface.
 public protocol InterfaceSettings: Sendable {
     /// Keeps router advertisements from giving the interface addresses and routes (`accept_ra`, as flannel sets it). Does
     /// nothing where that is so already, or where IPv6 is off.
@@ -9,9 +9,12 @@ public protocol InterfaceSettings: Sendable {
     /// Turns IPv6 on for the interface, which refuses addresses while `disable_ipv6` is set for it. Does nothing where that
     /// is so already, or where the kernel has no IPv6.
     func enableIPv6(_ interface: InterfaceName) throws(SystemCallError)
+
+    /// Makes a TUN device that stays when no process has it open. Does nothing where there is one.
+    func makeTun(_ interface: InterfaceName) throws(SystemCallError)
 }
 
-/// The settings under /proc/sys of the process's own namespace.
+/// The settings under /proc/sys, and the devices of /dev/net/tun, of the process's own namespace.
 public struct SysctlInterfaceSettings: InterfaceSettings {
     /// Needs the right to write under /proc/sys only when a setting is changed.
     public init() {}
@@ -33,4 +36,9 @@ public struct SysctlInterfaceSettings: InterfaceSettings {
         guard let value = try? Sysctl.read(key), value != "0" else { return }
         try Sysctl.write(key, "0")
     }
+
+    /// Opens `/dev/net/tun` and closes it again.
+    ///
+    /// - Throws: ``SystemCallError`` when the kernel has no TUN devices, or something else has the name.
+    public func makeTun(_ interface: InterfaceName) throws(SystemCallError) { try PersistentTun.make(interface) }
 }

@@ -47,18 +47,25 @@ struct KernelReader {
     }
 
     static func value(of link: Link, _ table: InterfaceTable) -> LinkValue {
-        guard
-            case .vxlan(let vxlan) = link.kind, let local = vxlan.local, let mac = link.hardwareAddress,
-            let lower = vxlan.lower.flatMap({ table.names[$0] })
-        else { return .alien(kind: link.kind?.name ?? "physical") }
-        let spec = LinkSpec(
-            name: link.name,
-            kind: .vxlan(
+        guard let kind = kind(of: link, table) else { return .alien(kind: link.kind?.name ?? "physical") }
+        let spec = LinkSpec(name: link.name, kind: kind, mtu: link.mtu, mac: link.hardwareAddress)
+        return .known(spec, isUp: link.flags.contains(.up))
+    }
+
+    private static func kind(of link: Link, _ table: InterfaceTable) -> LinkSpec.Kind? {
+        switch link.kind {
+        case .vxlan(let vxlan):
+            guard
+                let local = vxlan.local, link.hardwareAddress != nil,
+                let lower = vxlan.lower.flatMap({ table.names[$0] })
+            else { return nil }
+            return .vxlan(
                 VXLANSpec(
                     vni: vxlan.vni, port: vxlan.port, local: local, lower: lower, learning: vxlan.learning,
-                    gbp: vxlan.gbp)),
-            mtu: link.mtu, mac: mac)
-        return .known(spec, isUp: link.flags.contains(.up))
+                    gbp: vxlan.gbp))
+        case .tun(let tun): return tun.isTun ? .tun : nil
+        default: return nil
+        }
     }
 
     private func addresses(_ own: [(InterfaceName, Int32)]) throws(NetlinkError) -> [AddressKey: Presence] {

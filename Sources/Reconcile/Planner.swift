@@ -42,11 +42,7 @@ struct Planner {
                     plan.append(request)
                 }
             case .change(.alien, .known(let spec, _)):
-                if let index, let request = create(spec) {
-                    plan.append(
-                        PlannedRequest(request: .deleteLink(index: index), object: .link(name), effect: .clears))
-                    plan.append(request)
-                }
+                if let index { plan += replace(index, with: spec) }
             case .change(.known(let held, let isUp), .known(let spec, _)):
                 if let index { plan += change(index, from: held, isUp: isUp, to: spec) }
             case .add(.alien), .change(_, .alien), .remove:
@@ -74,16 +70,22 @@ struct Planner {
                 VXLANSettings(
                     vni: vxlan.vni, port: vxlan.port, local: vxlan.local, lower: lower, learning: vxlan.learning,
                     gbp: vxlan.gbp))
+        case .tun:
+            // The reconciler makes it by other means.
+            return nil
         }
     }
 
+    /// What is in the place of a link goes once the link can be made.
+    private func replace(_ index: Int32, with spec: LinkSpec) -> [PlannedRequest] {
+        let create = create(spec)
+        guard create != nil || spec.kind == .tun else { return [] }
+        let removal = PlannedRequest(request: .deleteLink(index: index), object: .link(spec.name), effect: .clears)
+        return [removal] + [create].compactMap { $0 }
+    }
+
     private func change(_ index: Int32, from held: LinkSpec, isUp: Bool, to spec: LinkSpec) -> [PlannedRequest] {
-        if case (.vxlan(let old), .vxlan(let new)) = (held.kind, spec.kind), !old.canChange(to: new) {
-            guard let create = create(spec) else { return [] }
-            return [
-                PlannedRequest(request: .deleteLink(index: index), object: .link(spec.name), effect: .clears), create,
-            ]
-        }
+        if !held.kind.canChange(to: spec.kind) { return replace(index, with: spec) }
         var change = LinkChange(index: index)
         if held.kind != spec.kind, case .vxlan(var settings)? = kind(of: spec) {
             // The kernel refuses these two on a living interface, even when they say what it has (vxlan_nl2conf).
@@ -92,7 +94,7 @@ struct Planner {
             change.kind = .vxlan(settings)
         }
         if held.mtu != spec.mtu { change.mtu = spec.mtu }
-        if held.mac != spec.mac { change.hardwareAddress = spec.mac }
+        if let mac = spec.mac, held.mac != mac { change.hardwareAddress = mac }
         if !isUp { change.isUp = true }
         return [PlannedRequest(request: .changeLink(change), object: .link(spec.name), effect: .sets)]
     }

@@ -53,6 +53,8 @@ public actor Reconciler {
 
     private var policy = OwnershipPolicy(interfaces: [], networks: [])
     private var state = TrackedState()
+    /// Interfaces that are to have an IPv6 address.
+    private var ipv6Interfaces: Set<InterfaceName> = []
     private var table = InterfaceTable()
     private var retries = RetryTable()
     private var current = ReconcilerStatus()
@@ -97,6 +99,7 @@ public actor Reconciler {
             interfaces: policy.interfaces.union(self.policy.interfaces),
             networks: Array(Set(policy.networks + self.policy.networks)))
         state.replaceDesired(desired)
+        ipv6Interfaces = Set(desired.addresses.lazy.filter(\.address.isIPv6).map(\.interface))
         // What the kernel holds was read by the former policy and says nothing about the rest.
         mustRead = true
         isExpectingDrift = true
@@ -225,6 +228,7 @@ public actor Reconciler {
         for _ in 0..<2 where !state.links.pending.isEmpty {
             let before = report.requests
             try apply(&report) { planner, state in planner.linkRequests(state) }
+            makeTuns(&report)
             guard report.requests > before else { break }
             // New links have indices that only the kernel knows.
             table = try reader.readLinks(into: &state)
@@ -233,10 +237,25 @@ public actor Reconciler {
             set("accept_ra to 0, router advertisements on the overlay would be followed", on: spec.name) {
                 () throws(SystemCallError) in try settings.refuseRouterAdvertisements(spec.name)
             }
-            if case .vxlan(let vxlan) = spec.kind, vxlan.local.isIPv6 {
+            if ipv6Interfaces.contains(spec.name) {
                 set("disable_ipv6 to 0, the overlay's interface takes no IPv6 address", on: spec.name) {
                     () throws(SystemCallError) in try settings.enableIPv6(spec.name)
                 }
+            }
+        }
+    }
+
+    private func makeTuns(_ report: inout PassReport) {
+        let now = ContinuousClock.now
+        for name in state.links.pending.sorted() where retries.isDue(.link(name), now: now) {
+            guard case .add(.known(let spec, _))? = state.links.step(for: name), spec.kind == .tun else { continue }
+            report.requests += 1
+            do throws(SystemCallError) {
+                try settings.makeTun(name)
+                retries.noteSuccess(.link(name))
+            } catch {
+                report.failures[.link(name)] = "\(error)"
+                retries.noteFailure(.link(name), error: "\(error)", isSurprise: false, now: now)
             }
         }
     }

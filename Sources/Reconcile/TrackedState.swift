@@ -141,10 +141,8 @@ struct TrackedState {
     func canTry(_ object: ObjectKey, _ table: InterfaceTable) -> Bool {
         switch object {
         case .link(let name):
-            guard case .known(let spec, _)? = links.desired(name), case .vxlan(let vxlan) = spec.kind else {
-                return true
-            }
-            return table.indices[vxlan.lower] != nil
+            guard case .known(let spec, _)? = links.desired(name), let lower = spec.kind.lower else { return true }
+            return table.indices[lower] != nil
         case .address(let key): return table.indices[key.interface] != nil
         case .neighbour(let key): return table.indices[key.interface] != nil
         case .fdb(let key): return table.indices[key.interface] != nil

@@ -209,6 +209,6 @@ import Testing
         let config = try NetworkConfig(
             json: Array(#"{"Network":"10.5.0.0/16","Backend":{"Type":"carrier-pigeon"}}"#.utf8))
         let error = #expect(throws: BackendError.self) { try BackendCatalogue.make(config: config, host: Self.host) }
-        #expect(error?.description == #"Backend.Type is "carrier-pigeon"; this version has: vxlan, host-gw"#)
+        #expect(error?.description == #"Backend.Type is "carrier-pigeon"; this version has: udp, vxlan, host-gw"#)
     }
 }

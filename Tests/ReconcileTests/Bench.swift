@@ -19,6 +19,17 @@ final class FakeSettings: InterfaceSettings {
     }
 
     func enableIPv6(_ interface: InterfaceName) throws(SystemCallError) {}
+
+    private let tunMaker: @Sendable (InterfaceName) -> CInt?
+
+    /// - Parameter tunMaker: makes the device, or says with what error number the kernel refuses.
+    init(tunMaker: @escaping @Sendable (InterfaceName) -> CInt? = { _ in ENOENT }) { self.tunMaker = tunMaker }
+
+    func makeTun(_ interface: InterfaceName) throws(SystemCallError) {
+        if let code = tunMaker(interface) {
+            throw SystemCallError(code: code, call: "ioctl TUNSETIFF", subject: interface.text)
+        }
+    }
 }
 
 /// A fake kernel with an uplink, and a reconciler over it.

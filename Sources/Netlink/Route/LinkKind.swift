@@ -88,6 +88,8 @@ public struct BridgeSettings: Hashable, Sendable {
 public struct TunSettings: Hashable, Sendable {
     /// `IFF_TUN` 1, packets; `IFF_TAP` 2, frames.
     public var type: UInt8 = 1
+    /// Whether it carries packets and not frames.
+    public var isTun: Bool { type == 1 }
     /// The user and group that may open the device.
     public var owner: UInt32?
     /// A group id; see `owner`.

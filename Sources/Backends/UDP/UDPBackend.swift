@@ -1,0 +1,100 @@
+import IPNetwork
+import KernelState
+import Leases
+import LinuxSystem
+
+/// Bare IP packets in UDP datagrams, one in each, as flannel's udp backend: what works on every network, and the default.
+///
+/// An inner packet goes over the outer family that is its own, to the PublicIP or PublicIPv6 that the peer publishes. So
+/// do a kernel's Foo-over-UDP ports, which know one inner and one outer family each.
+public struct UDPBackend: Backend {
+    /// flannel's name for it.
+    public static let type = "udp"
+    /// flannel's name for its TUN device, with the first free number, which is 0.
+    public static let interface = {
+        guard let name = InterfaceName("flannel0") else { preconditionFailure("eight letters are a name") }
+        return name
+    }()
+
+    /// What carries the packets on this host.
+    public let choice: UDPPlaneChoice
+
+    let config: NetworkConfig
+    let host: HostFacts
+    let options: UDPOptions
+
+    /// - Throws: ``BackendError`` for a bad option, an address that the host lacks, an MTU too small, and a data plane that
+    ///   is asked for and cannot be.
+    public init(config: NetworkConfig, host: HostFacts) throws(BackendError) {
+        self.config = config
+        self.host = host
+        do {
+            options = try UDPOptions(config.backend)
+        } catch {
+            throw BackendError("\(error)")
+        }
+        choice = try Self.choose(options.dataPlane, host)
+        guard config.ipv4 == nil || host.localIPv4 != nil else { throw .missingAddress(of: "IPv4", on: host.interface) }
+        guard config.ipv6 == nil || host.localIPv6 != nil else { throw .missingAddress(of: "IPv6", on: host.interface) }
+        // Below 1280 the kernel takes IPv6 off an interface (RFC 8200, section 5).
+        let least: UInt32 = config.ipv6 == nil ? 576 : 1280 + Self.overheadIPv6
+        guard host.mtu >= least else {
+            throw BackendError(
+                "interface \(host.interface) has MTU \(host.mtu), too small for the udp backend over "
+                    + "\(config.ipv6 == nil ? "IPv4" : "IPv6"); it takes \(least) at least")
+        }
+    }
+
+    private static func choose(
+        _ wanted: UDPOptions.DataPlane, _ host: HostFacts
+    ) throws(BackendError) -> UDPPlaneChoice {
+        switch (wanted, host.kernelPlane) {
+        case (.userspace, _): return UDPPlaneChoice(plane: .userspace, reason: "Backend.DataPlane says so")
+        case (.auto, .unavailable(let lack)): return UDPPlaneChoice(plane: .userspace, reason: lack)
+        case (.auto, .available): return UDPPlaneChoice(plane: .kernel, reason: "the kernel has Foo-over-UDP")
+        case (.kernel, .available): return UDPPlaneChoice(plane: .kernel, reason: "Backend.DataPlane says so")
+        case (.kernel, .unavailable(let lack)):
+            throw BackendError(
+                "Backend.DataPlane is \"kernel\", but \(lack); load the modules, or set it to \"auto\"")
+        }
+    }
+
+    /// Outer IP and UDP headers, in bytes: 20 + 8 and 40 + 8.
+    static let overheadIPv4: UInt32 = 28
+    static let overheadIPv6: UInt32 = 48
+
+    /// In bytes: the external interface's less the outer headers, those of IPv6 where the network has it.
+    public var mtu: UInt32 { host.mtu - (config.ipv6 == nil ? Self.overheadIPv4 : Self.overheadIPv6) }
+
+    /// One device for both families.
+    public var ownInterfaces: Set<InterfaceName> { [Self.interface] }
+
+    /// The public addresses alone: udp publishes no backend type and no data.
+    public func attributes(for key: SubnetKey, existing: Lease?) -> LeaseAttributes {
+        var attributes = baseAttributes(host: host, config: config)
+        attributes.backendType = ""
+        return attributes
+    }
+
+    /// The device, the subnet's first address on it, and what else the plane needs.
+    public func hostState(lease: Lease) -> DesiredState {
+        switch choice.plane {
+        case .userspace: userspaceState(lease: lease)
+        case .kernel: kernelState(lease: lease)
+        }
+    }
+
+    /// Adds the way to a peer's subnet for each family.
+    ///
+    /// - Throws: ``PeerRefusal`` for a peer with another backend or without a public address.
+    public func addPeer(_ peer: Lease, to state: inout DesiredState) throws(PeerRefusal) {
+        // flannel's udp publishes no type.
+        if !peer.attributes.backendType.isEmpty { try requireSameType(peer) }
+        for (subnet, remote) in try peer.endpoints(in: config) {
+            switch choice.plane {
+            case .userspace: state.nextHops[subnet] = remote
+            case .kernel: addKernelPeer(subnet, remote, to: &state)
+            }
+        }
+    }
+}
