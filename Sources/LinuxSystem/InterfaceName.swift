@@ -23,3 +23,23 @@ extension InterfaceName: LosslessStringConvertible {
     /// The name and nothing else.
     public var description: String { text }
 }
+
+extension InterfaceName: Codable {
+    /// From a string.
+    ///
+    /// - Throws: `DecodingError.dataCorrupted` for a name that the kernel would not take.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let name = Self(text) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "\"\(text)\" is no interface name")
+        }
+        self = name
+    }
+
+    /// As a string.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
+}

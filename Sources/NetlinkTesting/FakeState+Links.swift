@@ -14,6 +14,9 @@ extension FakeState {
         switch new.kind {
         case .tun: throw Refusal(EOPNOTSUPP)
         case .vxlan(let settings): mtu = try usualMTU(of: settings)
+        case .vlan, .macvlan, .ipvlan:
+            guard let lower = new.lower else { throw Refusal(EINVAL) }
+            mtu = try existingLink(lower).mtu
         case .veth, .bridge, .other: break
         }
         let index = nextIndex

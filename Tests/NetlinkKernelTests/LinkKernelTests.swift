@@ -99,6 +99,25 @@ import struct LinuxSystem.InterfaceName
         #expect(try host.link("outside")?.kind == .veth(peer: nil))
     }
 
+    @Test func macvlanInAnotherNamespace() throws {
+        let lower = try host.makeVeth()
+        let other = try TestNamespace()
+        let descriptor = open(other.namespace.path, O_RDONLY | O_CLOEXEC)
+        defer { close(descriptor) }
+        try host.apply(
+            .createLink(
+                NewLink(
+                    name: try #require(InterfaceName("eth1")), kind: .macvlan(MACVLANSettings(mode: .bridge)),
+                    lower: lower, namespace: .descriptor(descriptor))))
+        let link = try #require(try other.link("eth1"))
+        #expect(link.lower == lower)
+        guard case .macvlan(let settings) = link.kind else {
+            Issue.record("\(String(describing: link.kind))")
+            return
+        }
+        #expect(settings.mode == .bridge)
+    }
+
     @Test func tun() throws {
         try host.ip("tuntap add tap9 mode tap")
         guard case .tun(let settings) = try host.link("tap9")?.kind else {

@@ -34,6 +34,24 @@ extension Capture {
         4400000010000506b7e0056b000000000000000000000000000000000000000008000300627237001c0012000a000100
         62726964676500000c0002000500070001000000
         """)
+    static let createVLAN = Capture(
+        "ip link add link eth0 name eth0.7 type vlan id 7",
+        """
+        4c00000010000506e335066b00000000000000000000000000000000000000000800050003000000
+        0b000300657468302e3700001800120008000100766c616e0c000200060001000700 0000
+        """)
+    static let createMACVLAN = Capture(
+        "ip link add link eth0 name mv type macvlan mode bridge",
+        """
+        4c00000010000506e335066b00000000000000000000000000000000000000000800050003000000
+        070003006d7600001c0012000b0001006d6163766c616e000c0002000800010004000000
+        """)
+    static let createIPVLAN = Capture(
+        "ip link add link eth0 name iv type ipvlan mode l3",
+        """
+        5400000010000506e335066b00000000000000000000000000000000000000000800050003000000
+        07000300697600002400120 00a0001006970766c616e0000140002000600010001000000060002 0000000000
+        """)
     static let setUp = Capture(
         "ip link set eth0 up",
         """
@@ -248,7 +266,8 @@ extension Capture {
         """)
 
     static let all = [
-        createVXLAN, createVeth, createBridge, setUp, addAddress4, addAddress6, routeOnlink, routeMetrics,
+        createVXLAN, createVeth, createBridge, createVLAN, createMACVLAN, createIPVLAN, setUp, addAddress4, addAddress6,
+        routeOnlink, routeMetrics,
         routeMultipath, routeVia6, routeBlackhole, route6, routeEncap, neighbour, neighbour6, fdb,
         fdbAppend, nexthop, nexthop2, nexthopGroup, routeNexthop, rule, rule6, dumpVXLAN, dumpAddresses,
         dumpRoutes4, dumpRoutes6, dumpNeighbours, dumpFDB, dumpNexthops, dumpRules,

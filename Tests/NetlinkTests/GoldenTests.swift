@@ -17,7 +17,8 @@ import Testing
     static let cases: [Case] = {
         guard
             let mac = MACAddress("8e:01:02:03:04:05"), let flat = InterfaceName("flat.7"),
-            let v0 = InterfaceName("v0"), let br7 = InterfaceName("br7")
+            let v0 = InterfaceName("v0"), let br7 = InterfaceName("br7"),
+            let vlan = InterfaceName("eth0.7"), let mv = InterfaceName("mv"), let iv = InterfaceName("iv")
         else { return [] }
         let mine = RouteProtocol(rawValue: 84)
         var vxlan = VXLANSettings(
@@ -41,6 +42,16 @@ import Testing
             Case(
                 capture: .createBridge,
                 request: .createLink(NewLink(name: br7, kind: .bridge(BridgeSettings(vlanFiltering: true))))),
+            Case(
+                capture: .createVLAN,
+                request: .createLink(NewLink(name: vlan, kind: .vlan(VLANSettings(id: 7)), lower: eth0))),
+            Case(
+                capture: .createMACVLAN,
+                request: .createLink(NewLink(name: mv, kind: .macvlan(MACVLANSettings()), lower: eth0))),
+            Case(
+                capture: .createIPVLAN,
+                request: .createLink(
+                    NewLink(name: iv, kind: .ipvlan(IPVLANSettings(mode: .layer3, flags: 0)), lower: eth0))),
             Case(capture: .setUp, request: .changeLink(LinkChange(index: eth0, isUp: true))),
             Case(
                 capture: .addAddress4,
@@ -145,7 +156,7 @@ import Testing
         ]
     }()
 
-    @Test func everyCaptureIsUsed() { #expect(Self.cases.count == 22) }
+    @Test func everyCaptureIsUsed() { #expect(Self.cases.count == 25) }
 
     @Test(arguments: cases) func encoded(_ example: Case) throws {
         let ours = try Message(example.request.encoded(), for: example.capture)

@@ -9,6 +9,9 @@ public enum LinkKind: Hashable, Sendable {
     case bridge(BridgeSettings)
     /// Reported only: rtnetlink cannot make one (EOPNOTSUPP); `/dev/net/tun` does.
     case tun(TunSettings)
+    case vlan(VLANSettings)
+    case macvlan(MACVLANSettings)
+    case ipvlan(IPVLANSettings)
     /// Any other kind, with its own attributes as they are.
     case other(name: String, data: [Attribute])
 
@@ -19,6 +22,9 @@ public enum LinkKind: Hashable, Sendable {
         case .veth: "veth"
         case .bridge: "bridge"
         case .tun: "tun"
+        case .vlan: "vlan"
+        case .macvlan: "macvlan"
+        case .ipvlan: "ipvlan"
         case .other(let name, _): name
         }
     }

@@ -22,6 +22,9 @@ extension LinkKind {
         case "vxlan": self = .vxlan(try VXLANSettings(data))
         case "bridge": self = .bridge(try BridgeSettings(data))
         case "tun": self = .tun(try TunSettings(data))
+        case "vlan": self = .vlan(try VLANSettings(data))
+        case "macvlan": self = .macvlan(try MACVLANSettings(data))
+        case "ipvlan": self = .ipvlan(try IPVLANSettings(data))
         case "veth":
             var peer: VethPeer?
             try data.forEachAttribute { type, value throws(MalformedMessage) in
@@ -46,6 +49,12 @@ extension LinkKind {
                 writer.nested(IFLA_INFO_DATA) { writer in
                     writer.nested(VETH_INFO_PEER) { writer in peer.encode(to: &writer) }
                 }
+            case .vlan(let settings):
+                writer.nested(IFLA_INFO_DATA) { writer in settings.encode(to: &writer) }
+            case .macvlan(let settings):
+                writer.nested(IFLA_INFO_DATA) { writer in settings.encode(to: &writer) }
+            case .ipvlan(let settings):
+                writer.nested(IFLA_INFO_DATA) { writer in settings.encode(to: &writer) }
             case .tun: break  // refused by the kernel whatever it says
             case .other(_, let data):
                 guard !data.isEmpty else { return }
