@@ -75,7 +75,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Tunnel", dependencies: ["CLinux", "LinuxSystem", "IPNetwork"], swiftSettings: strict),
         .target(name: "Migration", dependencies: ["IPNetwork", "Leases", "EtcdRegistry"], swiftSettings: strict),
-        .target(name: "Operations", swiftSettings: strict),
+        .target(name: "Operations", dependencies: ["Leases"], swiftSettings: strict),
         .target(
             name: "WeftDaemon",
             dependencies: [
@@ -99,7 +99,11 @@ let package = Package(
             ]),
         .executableTarget(
             name: "weft",
-            dependencies: ["LinuxSystem", "EtcdRegistry", "Migration", "Lab", argumentParser, logging],
+            dependencies: [
+                "LinuxSystem", "Leases", "EtcdRegistry", "Migration", "Operations", "Lab", argumentParser,
+                asyncHTTPClient,
+                logging, nioCore,
+            ],
             swiftSettings: strict),
 
         .testTarget(name: "IPNetworkTests", dependencies: ["IPNetwork"], exclude: ["Fixtures"], swiftSettings: strict),
@@ -134,9 +138,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "MigrationTests", dependencies: ["EtcdRegistry", "Leases", "Migration"], swiftSettings: strict),
+        .testTarget(name: "OperationsTests", dependencies: ["Leases", "Operations"], swiftSettings: strict),
         .testTarget(
             name: "WeftDaemonTests",
-            dependencies: ["Backends", "IPNetwork", "Leases", "LinuxSystem", "Netlink", "Operations", "WeftDaemon"],
+            dependencies: ["Backends", "IPNetwork", "Leases", "LinuxSystem", "Netlink", "WeftDaemon"],
             swiftSettings: strict),
         .testTarget(
             name: "DaemonTests", dependencies: ["IPNetwork", "Lab", "LinuxSystem", "Netlink"], swiftSettings: strict),

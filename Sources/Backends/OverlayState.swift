@@ -35,6 +35,13 @@ public struct OverlayState: Sendable {
         return desired
     }
 
+    /// What the kernel should hold for the sake of one peer; `nil` for one that is not served.
+    public func state(of key: SubnetKey) -> DesiredState? {
+        guard let peer = peers[key], refusals[key] == nil else { return nil }
+        var state = DesiredState()
+        return (try? backend.addPeer(peer, to: &state)) == nil ? nil : state
+    }
+
     /// How many peers are served.
     public var servedCount: Int { peers.count - refusals.count }
 

@@ -48,7 +48,9 @@ public struct Daemon: Sendable {
         let reconciler = Reconciler(kernel: kernel, logger: logger)
         let firewall = FirewallKeeper(
             resync: .seconds(configuration.firewallResync), logger: logger)
+        let status = StatusServer(path: configuration.statusSocket, health: health, logger: logger)
         let services = [
+            Part("status") { await status.run() },
             Part("health") { [configuration, logger] in
                 guard configuration.healthPort > 0 else { return try await Part.idle() }
                 await HealthServer(
@@ -71,6 +73,7 @@ public struct Daemon: Sendable {
                 let controller = OverlayController(
                     configuration: configuration, host: host, kernel: kernel, reconciler: reconciler,
                     firewall: firewall, notifier: notifier, health: health, logger: logger)
+                status.follow(controller)
                 try await follow(registry, watcher, controller, host, health)
             },
         ]

@@ -6,7 +6,7 @@ struct WeftCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weft",
         abstract: "Gives every container on every host an address that every other container can reach.",
-        subcommands: [LabCommand.self, MigrateCommand.self]
+        subcommands: [StatusCommand.self, LabCommand.self, MigrateCommand.self]
     )
 
     static func main() async {

@@ -14,7 +14,7 @@ for source in sorted((root / "Sources").rglob("*.swift")):
         fixed = message.split("\\(")[0].rstrip(" :")
         if fixed.split(";")[0] not in page:
             problems.append(f"{source.relative_to(root)}: \"{message}\" is not in docs/operations.md")
-conditions = (root / "Sources/Operations/HealthCondition.swift").read_text(encoding="utf-8")
+conditions = (root / "Sources/Operations/Health/HealthCondition.swift").read_text(encoding="utf-8")
 for name in re.findall(r'case \w+ = "([\w-]+)"', conditions):
     if f"| `{name}` |" not in page:
         problems.append(f"health condition {name} is not in docs/operations.md")

@@ -67,6 +67,11 @@ public struct DaemonConfiguration: Hashable, Sendable {
     /// 0: no health server.
     public var healthPort = 0
 
+    /// Where `weft status` asks: beside the subnet file, which no two daemons share, unless said otherwise.
+    public var statusSocket: String { statusSocketPath ?? "\(subnetFile).sock" }
+    /// An absolute path.
+    public var statusSocketPath: String?
+
     /// glog's level: 0 and less events, 1 and more details.
     public var verbosity = 0
 

@@ -28,6 +28,7 @@ actor OverlayController {
     private var waiting = LeaseChanges()
     private var mtu: UInt32 = 0
     private var ownInterfaces: Set<InterfaceName> = []
+    private var ages = PeerAges()
     private var refusals: [SubnetKey: PeerRefusal] = [:]
     private var rejections: [String: String] = [:]
     private var writtenFile: String?
@@ -57,8 +58,9 @@ actor OverlayController {
         if let lost = update.lostSubnets { noteLost(lost) }
         if overlay == nil {
             waiting.merge(update.changes)
-        } else if !update.changes.isEmpty, let step = overlay?.apply(update.changes) {
-            await reconciler.update(step)
+        } else if !update.changes.isEmpty {
+            ages.follow(update.changes) { overlay?.peers[$0] != nil }
+            if let step = overlay?.apply(update.changes) { await reconciler.update(step) }
             noteRefusals()
         }
         if update.config != nil || update.ownLease != nil {
@@ -199,6 +201,17 @@ actor OverlayController {
     }
 
     // MARK: Telling
+
+    /// For `weft status`.
+    func describe(in report: inout StatusReport) async {
+        let conflicts = await reconciler.status.conflicts
+        guard let lease, let config, let overlay else { return }
+        report.describe(
+            OverlaySnapshot(
+                lease: lease, backend: config.backendType, host: host, mtu: mtu, devices: peerInterfaces,
+                overlay: overlay, ages: ages, rejections: rejections, conflicts: conflicts),
+            links: (try? kernel.links()) ?? [])
+    }
 
     private func noteKernel() async {
         let status = await reconciler.status

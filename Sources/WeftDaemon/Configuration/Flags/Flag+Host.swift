@@ -70,7 +70,7 @@ extension Flag {
     ]
 
     /// A path from here on, as flannel takes it; later on only whole paths are known.
-    private static func absolute(_ path: String) -> String? {
+    static func absolute(_ path: String) -> String? {
         guard !path.isEmpty, !path.hasSuffix("/") else { return nil }
         if path.hasPrefix("/") { return path }
         guard let folder = getcwd(nil, 0) else { return nil }

@@ -20,6 +20,18 @@ extension Flag {
             "healthz-port", "port of the health server; 0 is none", default: "0",
             .integer(\.healthPort, in: 0...65_535, placeholder: "PORT")),
         Flag(
+            "status-socket", "where weft status asks this daemon", default: "the subnet file's path and .sock",
+            since: nil,
+            .text(placeholder: "PATH") { configuration, value in
+                guard !value.isEmpty else {
+                    configuration.statusSocketPath = nil
+                    return nil
+                }
+                guard let path = absolute(value) else { return "a path of a file" }
+                configuration.statusSocketPath = path
+                return nil
+            }),
+        Flag(
             "v", "how much to log: 0 events, 1 details, 2 all", default: "0",
             .text(placeholder: "LEVEL") { configuration, value in
                 // Decimal alone, as glog and klog parse it.
