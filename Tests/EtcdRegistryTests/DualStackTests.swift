@@ -91,6 +91,17 @@ private func checkDisjoint(_ hosts: [RunningRegistry]) async throws {
         await host.stop()
     }
 
+    /// A key of two families is certain when the watch tells of it. One that is opened after the create hears of it only
+    /// up to 100 ms later, which was most of a start's time.
+    @Test func theWatchIsOpenBeforeTheCreate() async throws {
+        let store = store(wide)
+        store.state.withLock { $0.createsWaitForWatch = true }
+        let host = dualHost(1, store)
+        _ = try await host.acquired()
+        #expect(store.state.withLock { $0.creates == 1 && $0.sessions == 1 })
+        await host.stop()
+    }
+
     @Test func aNewcomerThrowsNobodyOut() async throws {
         let store = store(wide)
         let host = dualHost(1, store, previous: "10.5.7.0-24&fd00:0:0:7::-64")

@@ -129,6 +129,28 @@ import Testing
         #expect(set.put(record("10.0.7.0-24", Array(#"{"PublicIP":"10.0.7.9"}"#.utf8), 5)).isEmpty)
     }
 
+    /// A host whose public address lies in the subnet that this host got can't be a peer, whatever came first; when the
+    /// subnet changes, it can.
+    @Test func aNewKeyOfOursJudgesHostsInsideIt() throws {
+        var set = LeaseSet(
+            config: try config(#"{"Network":"10.0.0.0/8","EnableIPv6":true,"IPv6Network":"fd00::/16"}"#))
+        let own = (IPv4Address(10, 0, 1, 1), IPv6Address("fd00:0:0:1::1"))
+        func dual(_ number: Int, _ ipv4: String, _ ipv6: String) -> LeaseRecord {
+            record(
+                "10.9.\(number).0-24&fd00:0:0:9\(number)::-64",
+                Array("{\"PublicIP\":\"\(ipv4)\",\"PublicIPv6\":\"\(ipv6)\"}".utf8), Int64(number))
+        }
+        _ = set.setOwn(key: nil, publicIP: own.0, publicIPv6: own.1)
+        let (first, second) = (dual(1, "10.0.7.9", "fd00::9"), dual(2, "10.0.9.9", "fd00:0:0:7::9"))
+        _ = set.replaceAll([first, second, dual(3, "10.0.1.3", "fd00::3")])
+        #expect(set.leases.count == 3)
+        var changes = set.setOwn(key: try key("10.0.7.0-24&fd00:0:0:7::-64"), publicIP: own.0, publicIPv6: own.1)
+        #expect(Set(changes.removed.map(\.description)) == [first.name, second.name])
+        #expect(set.rejections.map(\.reason).allSatisfy { $0.contains("this host's own subnet") })
+        changes = set.setOwn(key: try key("10.0.8.0-24&fd00:0:0:8::-64"), publicIP: own.0, publicIPv6: own.1)
+        #expect(changes.removed.isEmpty && set.leases.count == 3 && set.rejections.isEmpty)
+    }
+
     /// Of this host's own lease and a peer's that overlap, the older one counts for all.
     @Test func ownYieldsToAnOlderLease() throws {
         let config = try config(#"{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00::/48"}"#)

@@ -10,11 +10,9 @@ extension EtcdLeaseRegistry {
         while true {
             relistReason = nil
             let revision = try await list(session)
-            listedAt = listedAt ?? clock.now
             let started = clock.now
-            var reason = relistReason
-            if reason == nil { reason = try await watch(session, after: revision) }
-            logger.info("listing leases again", metadata: ["reason": "\(reason ?? "")"])
+            let reason = try await watch(session, after: revision)
+            logger.info("listing leases again", metadata: ["reason": "\(reason)"])
             shortWatches = clock.now - started < .seconds(5) ? shortWatches + 1 : 0
             if shortWatches > 1 {
                 try await clock.sleep(
@@ -24,7 +22,7 @@ extension EtcdLeaseRegistry {
         }
     }
 
-    /// Takes a snapshot, publishes the difference, and sees to this host's lease.
+    /// Takes a snapshot and publishes the difference.
     ///
     /// - Returns: The snapshot's revision.
     private func list(_ session: any SubnetSession) async throws -> Int64 {
@@ -33,10 +31,7 @@ extension EtcdLeaseRegistry {
         let snapshot = try await session.snapshot()
         await prepared
         readConfig(snapshot.config)
-        guard let config else {
-            await session.discardPrepared()
-            return snapshot.revision
-        }
+        guard let config else { return snapshot.revision }
         if leases == nil {
             var set = LeaseSet(config: config.value)
             _ = set.setOwn(key: own?.key, publicIP: claim.publicIP, publicIPv6: claim.publicIPv6)
@@ -48,11 +43,20 @@ extension EtcdLeaseRegistry {
         // Peers don't wait for our own lease, which perhaps can't be written. Until it is known, though, a lease with
         // this host's PublicIP would pass for somebody else's.
         flush(withRejections: own != nil)
-        try await settleOwn(session)
-        if own?.isConfirmed == true { report(.connected) }
-        if own != nil || isFull || retryAt != nil { await session.discardPrepared() }
-        flush()
         return snapshot.revision
+    }
+
+    /// Sees to this host's lease after a list.
+    private func settle(_ session: any SubnetSession) async throws {
+        if config == nil {
+            await session.discardPrepared()
+        } else {
+            try await settleOwn(session)
+            if own?.isConfirmed == true { report(.connected) }
+            if own != nil || isFull || retryAt != nil { await session.discardPrepared() }
+            flush()
+        }
+        listedAt = listedAt ?? clock.now
     }
 
     private func prepareCreate(_ session: any SubnetSession) async {
@@ -69,6 +73,11 @@ extension EtcdLeaseRegistry {
         leases = set
     }
 
+    /// Sees to this host's lease and follows what changes.
+    ///
+    /// The watch is opened first: etcd tells a watch at once of what is written after it is there, and of what was written
+    /// before only when it next looks for such watches, every 100 ms. A lease of two families waits for that word.
+    ///
     /// - Returns: Why a new list is needed.
     private func watch(_ session: any SubnetSession, after revision: Int64) async throws -> String {
         let (stream, continuation) = AsyncStream.makeStream(of: RegistryInput.self)
@@ -82,6 +91,8 @@ extension EtcdLeaseRegistry {
                     continuation.yield(.failed(error))
                 }
             }
+            try await settle(session)
+            if let relistReason { return relistReason }
             var alarm = Alarm()
             alarm.set(nextDeadline) { continuation.yield(.deadline($0)) }
             for await input in stream {

@@ -1,7 +1,11 @@
+import IPNetwork
+
 // Judging.
 extension LeaseSet {
-    mutating func queueAll() {
-        for slot in entries.indices { enqueue(slot) }
+    mutating func queueAll(where isWanted: (Entry) -> Bool) {
+        for (slot, entry) in entries.enumerated() {
+            if let entry, isWanted(entry) { enqueue(slot) }
+        }
     }
 
     mutating func enqueue(_ slot: Int) {
@@ -111,6 +115,20 @@ extension LeaseSet {
         withdraw(slot)
         entries[slot]?.verdict = verdict
         rejected.insert(slot)
+    }
+}
+
+extension OwnLease {
+    /// Whether this key has a say in the verdict on a record by itself. Those that its record blocks are queued with it.
+    func concerns(_ entry: LeaseSet.Entry) -> Bool {
+        guard let key else { return false }
+        if entry.key == key { return true }
+        guard let attributes = entry.lease?.attributes else { return false }
+        return holds(attributes.publicIP, key.ipv4) || holds(attributes.publicIPv6, key.ipv6)
+    }
+
+    private func holds<Address>(_ address: Address?, _ subnet: Prefix<Address>?) -> Bool {
+        address.flatMap { address in subnet?.contains(address) } ?? false
     }
 }
 

@@ -177,9 +177,15 @@ extension LeaseSet {
         key: SubnetKey?, publicIP: IPv4Address?, publicIPv6: IPv6Address?
     ) -> LeaseChanges {
         let new = OwnLease(key: key, publicIP: publicIP, publicIPv6: publicIPv6)
-        guard new != own else { return LeaseChanges() }
+        let old = own
+        guard new != old else { return LeaseChanges() }
         own = new
-        queueAll()
+        if (new.publicIP, new.publicIPv6) == (old.publicIP, old.publicIPv6) {
+            // Of thousands, a new key touches few.
+            queueAll { entry in old.concerns(entry) || new.concerns(entry) }
+        } else {
+            queueAll { _ in true }
+        }
         return judge()
     }
 
@@ -187,7 +193,7 @@ extension LeaseSet {
     public mutating func setConfig(_ config: NetworkConfig) -> LeaseChanges {
         guard config != self.config else { return LeaseChanges() }
         self.config = config
-        queueAll()
+        queueAll { _ in true }
         return judge()
     }
 

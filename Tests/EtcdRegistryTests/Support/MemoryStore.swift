@@ -21,6 +21,8 @@ final class MemoryStore: SubnetStore {
         /// As with etcd v2's refresh: watchers are not told, and the revision is another.
         var renewalsChangeRevision = false
         var losesAnswerOfNextCreate = false
+        /// A create is not carried out before a watch is there.
+        var createsWaitForWatch = false
         var losesAnswerOfNextWrite = false
         /// Every write fails so; reads and the watch work.
         var writesFail: StoreError?
@@ -171,7 +173,9 @@ struct MemorySession: SubnetSession {
     func discardPrepared() async { store.state.withLock { $0.isPrepared = false } }
 
     func create(name: String, value: [UInt8]) async throws(StoreError) -> CreateOutcome {
-        try access { state throws(StoreError) in
+        let isReady = await until { $0.state.withLock { !$0.createsWaitForWatch || !$0.watches.isEmpty } }
+        guard isReady else { throw StoreError(.refused, cause: "memory: no watch was opened before the create") }
+        return try access { state throws(StoreError) in
             state.creates += 1
             if let failure = state.writesFail { throw failure }
             if state.rivals > 0 {
@@ -188,6 +192,14 @@ struct MemorySession: SubnetSession {
             }
             return .created(record)
         }
+    }
+
+    private func until(_ condition: (MemoryStore) -> Bool) async -> Bool {
+        for _ in 0..<1000 {
+            if condition(store) { return true }
+            do { try await Task.sleep(for: .milliseconds(10)) } catch { return false }
+        }
+        return false
     }
 
     func replace(_ record: LeaseRecord, value: [UInt8]) async throws(StoreError) -> WriteOutcome {
