@@ -20,7 +20,7 @@ extension Flag {
             "healthz-port", "port of the health server; 0 is none", default: "0",
             .integer(\.healthPort, in: 0...65_535, placeholder: "PORT")),
         Flag(
-            "status-socket", "where weft status asks this daemon", default: "the subnet file's path and .sock",
+            "status-socket", "where weft status asks; beside the subnet file unless given",
             since: nil,
             .text(placeholder: "PATH") { configuration, value in
                 guard !value.isEmpty else {
