@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import Glibc
 import Leases
+import LinuxSystem
 import NIOCore
 import Operations
 
@@ -46,6 +47,10 @@ struct DaemonSocket: Sendable {
                 "see that weftd runs (systemctl status weftd); one with another --subnet-file is asked with --socket")
         }
         guard access(path, W_OK) == 0 else { throw StatusError("\(path): no permission", "run weft status as root") }
+        // The client goes on trying for as long as it may.
+        guard (try? UnixSocketPath(path: path).isListening()) == true else {
+            throw StatusError("\(path): weftd does not run", "start it; journalctl -u weftd says why it ended")
+        }
         do {
             let escaped = path.utf8.map { $0 == UInt8(ascii: "/") ? "%2F" : Self.escape($0) }.joined()
             let response = try await HTTPClient.shared.execute(
@@ -53,7 +58,7 @@ struct DaemonSocket: Sendable {
             let body = try await response.body.collect(upTo: Self.limit)
             return Array(body.readableBytesView)
         } catch {
-            throw StatusError("\(path): nobody answers (\(error))", "start weftd, or see its log: journalctl -u weftd")
+            throw StatusError("\(path): nobody answers (\(error))", "see its log: journalctl -u weftd")
         }
     }
 

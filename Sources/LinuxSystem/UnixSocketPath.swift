@@ -1,24 +1,30 @@
 import CLinux
 import Glibc
-import LinuxSystem
 
 /// A place in the file system for a socket to listen on.
-struct UnixSocketPath: Sendable {
-    let path: String
+public struct UnixSocketPath: Hashable, Sendable {
+    /// Up to 107 bytes (unix(7)).
+    public let path: String
+
+    /// Touches no file.
+    public init(path: String) { self.path = path }
 
     /// Makes the folder, and sees that nobody listens there yet.
     ///
     /// - Throws: ``SystemCallError``, EADDRINUSE when another process listens.
-    func prepare() throws(SystemCallError) {
+    public func prepare() throws(SystemCallError) {
         let folder = path.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
         if !folder.isEmpty, access(folder, F_OK) != 0 { try systemCall("mkdir", folder) { mkdir(folder, 0o755) } }
-        if try isLive() { throw SystemCallError(code: EADDRINUSE, call: "bind", subject: path) }
+        if try isListening() { throw SystemCallError(code: EADDRINUSE, call: "bind", subject: path) }
     }
 
-    /// To root.
-    func restrict() throws(SystemCallError) { try systemCall("chmod", path) { chmod(path, 0o600) } }
+    /// Leaves the socket to root.
+    public func restrict() throws(SystemCallError) { try systemCall("chmod", path) { chmod(path, 0o600) } }
 
-    private func isLive() throws(SystemCallError) -> Bool {
+    /// Whether a process listens; a file alone was left by one that was killed.
+    ///
+    /// - Throws: ``SystemCallError`` for a path that no socket can have.
+    public func isListening() throws(SystemCallError) -> Bool {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.utf8)
