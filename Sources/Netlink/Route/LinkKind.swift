@@ -12,6 +12,10 @@ public enum LinkKind: Hashable, Sendable {
     case vlan(VLANSettings)
     case macvlan(MACVLANSettings)
     case ipvlan(IPVLANSettings)
+    /// IPv4 packets, or others, in IPv4 packets.
+    case ipip(IPTunnelSettings)
+    /// IPv6 packets, or others, in IPv6 packets.
+    case ip6tnl(IPTunnelSettings)
     /// Any other kind, with its own attributes as they are.
     case other(name: String, data: [Attribute])
 
@@ -25,6 +29,8 @@ public enum LinkKind: Hashable, Sendable {
         case .vlan: "vlan"
         case .macvlan: "macvlan"
         case .ipvlan: "ipvlan"
+        case .ipip: "ipip"
+        case .ip6tnl: "ip6tnl"
         case .other(let name, _): name
         }
     }

@@ -25,6 +25,8 @@ extension LinkKind {
         case "vlan": self = .vlan(try VLANSettings(data))
         case "macvlan": self = .macvlan(try MACVLANSettings(data))
         case "ipvlan": self = .ipvlan(try IPVLANSettings(data))
+        case "ipip": self = .ipip(try IPTunnelSettings(data, family: .v4))
+        case "ip6tnl": self = .ip6tnl(try IPTunnelSettings(data, family: .v6))
         case "veth":
             var peer: VethPeer?
             try data.forEachAttribute { type, value throws(MalformedMessage) in
@@ -54,6 +56,8 @@ extension LinkKind {
             case .macvlan(let settings):
                 writer.nested(IFLA_INFO_DATA) { writer in settings.encode(to: &writer) }
             case .ipvlan(let settings):
+                writer.nested(IFLA_INFO_DATA) { writer in settings.encode(to: &writer) }
+            case .ipip(let settings), .ip6tnl(let settings):
                 writer.nested(IFLA_INFO_DATA) { writer in settings.encode(to: &writer) }
             case .tun: break  // refused by the kernel whatever it says
             case .other(_, let data):

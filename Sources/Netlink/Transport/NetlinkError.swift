@@ -89,6 +89,14 @@ extension KernelRefusal: CustomStringConvertible {
         case EPERM, EACCES: "run as root, or grant CAP_NET_ADMIN in the network namespace"
         case EOPNOTSUPP where subject.contains("create vxlan"):
             "the kernel lacks VXLAN: modprobe vxlan, or use a kernel with CONFIG_VXLAN"
+        case EOPNOTSUPP where subject.contains("create ipip"), EOPNOTSUPP where subject.contains("create ip6tnl"):
+            "the kernel lacks IP tunnels: modprobe ipip ip6_tunnel, or install the package with the kernel's extra modules"
+        case EINVAL where subject.contains("create ipip"), EINVAL where subject.contains("create ip6tnl"):
+            "if the tunnel is over UDP, the kernel lacks Foo-over-UDP: modprobe fou fou6"
+        case EOPNOTSUPP where subject.contains("FOU "):
+            "the kernel lacks Foo-over-UDP: modprobe fou, or install the package with the kernel's extra modules"
+        case EADDRINUSE where subject.contains("add FOU "), EALREADY where subject.contains("add FOU "):
+            "another program has this UDP port: find it with ss -aunp and stop it, or choose another port"
         case EOPNOTSUPP where subject.contains("create "):
             "the kernel lacks this kind of interface: load its module"
         case EOPNOTSUPP where subject.contains("change link"):
