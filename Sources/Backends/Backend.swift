@@ -19,6 +19,12 @@ public protocol Backend: Sendable {
     /// Interfaces of the backend's own: everything on them is Weft's.
     var ownInterfaces: Set<InterfaceName> { get }
 
+    /// Interfaces that the backend has with other options, and that go with these: of these too everything is Weft's.
+    var formerInterfaces: Set<InterfaceName> { get }
+
+    /// FOU ports that are the backend's own, in use or not.
+    var ownPorts: Set<FOUPortKey> { get }
+
     /// What this host publishes with a lease of `key`. `existing` is what its lease holds already; a VTEP MAC in it is
     /// kept, since the peers know it.
     func attributes(for key: SubnetKey, existing: Lease?) -> LeaseAttributes
@@ -74,6 +80,11 @@ public enum BackendCatalogue {
 }
 
 extension Backend {
+    /// None.
+    public var formerInterfaces: Set<InterfaceName> { [] }
+    /// None.
+    public var ownPorts: Set<FOUPortKey> { [] }
+
     /// The attributes that every backend publishes; a backend adds its data.
     func baseAttributes(host: HostFacts, config: NetworkConfig) -> LeaseAttributes {
         // A stock flanneld leaves PublicIP out too where the network has no IPv4.

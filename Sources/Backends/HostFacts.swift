@@ -19,12 +19,15 @@ public struct HostFacts: Hashable, Sendable {
     public var linkPrefixes: [IPPrefix]
     /// Whether the kernel can carry the udp backend's packets itself.
     public var kernelPlane: KernelPlaneSupport
+    /// What carries the udp backend's packets whatever the config says, after the wanted plane failed.
+    public var forcedPlane: UDPPlaneChoice?
 
     /// All fields as given.
     public init(
         interface: InterfaceName, mtu: UInt32, localIPv4: IPv4Address? = nil, localIPv6: IPv6Address? = nil,
         publicIPv4: IPv4Address? = nil, publicIPv6: IPv6Address? = nil, linkPrefixes: [IPPrefix] = [],
-        kernelPlane: KernelPlaneSupport = .unavailable("this version has no kernel plane")
+        kernelPlane: KernelPlaneSupport = .unavailable("the kernel was not asked"),
+        forcedPlane: UDPPlaneChoice? = nil
     ) {
         self.interface = interface
         self.mtu = mtu
@@ -34,6 +37,7 @@ public struct HostFacts: Hashable, Sendable {
         self.publicIPv6 = publicIPv6
         self.linkPrefixes = linkPrefixes
         self.kernelPlane = kernelPlane
+        self.forcedPlane = forcedPlane
     }
 
     /// Whether a host at `address` is on the external interface's own link. A prefix's network and broadcast addresses are

@@ -15,6 +15,10 @@ public struct DesiredState: Hashable, Sendable {
     public var neighbours: [NeighbourKey: MACAddress] = [:]
     /// Permanent forwarding entries: the host that each MAC is behind.
     public var fdb: [FDBKey: IPAddress] = [:]
+    /// UDP ports on which the kernel takes the UDP header off.
+    public var fouPorts: [FOUPortKey: FOUPortSpec] = [:]
+    /// Weft's own interfaces on which an IPv4 packet is dropped whose source is not reached by that interface.
+    public var checkedInterfaces: Set<InterfaceName> = []
     /// The userspace tunnel, which is no kernel's: the reconciler has nothing to do with it.
     public var tunnel: TunnelSpec?
     /// Where the userspace tunnel sends packets for a peer's subnet.
@@ -26,7 +30,7 @@ public struct DesiredState: Hashable, Sendable {
     /// Whether nothing is desired, of any kind.
     public var isEmpty: Bool {
         links.isEmpty && addresses.isEmpty && routes.isEmpty && blackholes.isEmpty && neighbours.isEmpty
-            && fdb.isEmpty && tunnel == nil && nextHops.isEmpty
+            && fdb.isEmpty && fouPorts.isEmpty && checkedInterfaces.isEmpty && tunnel == nil && nextHops.isEmpty
     }
 
     /// Empties the state and keeps its room, for use as a scratch pad.
@@ -37,6 +41,8 @@ public struct DesiredState: Hashable, Sendable {
         blackholes.removeAll(keepingCapacity: true)
         neighbours.removeAll(keepingCapacity: true)
         fdb.removeAll(keepingCapacity: true)
+        fouPorts.removeAll(keepingCapacity: true)
+        checkedInterfaces.removeAll(keepingCapacity: true)
         tunnel = nil
         nextHops.removeAll(keepingCapacity: true)
     }
@@ -49,6 +55,8 @@ public struct DesiredState: Hashable, Sendable {
         blackholes.formUnion(other.blackholes)
         for (key, mac) in other.neighbours { neighbours[key] = mac }
         for (key, destination) in other.fdb { fdb[key] = destination }
+        for (key, spec) in other.fouPorts { fouPorts[key] = spec }
+        checkedInterfaces.formUnion(other.checkedInterfaces)
         if let other = other.tunnel { tunnel = other }
         for (subnet, remote) in other.nextHops { nextHops[subnet] = remote }
     }
@@ -61,6 +69,8 @@ public struct DesiredState: Hashable, Sendable {
         blackholes.subtract(other.blackholes)
         for key in other.neighbours.keys { neighbours[key] = nil }
         for key in other.fdb.keys { fdb[key] = nil }
+        for key in other.fouPorts.keys { fouPorts[key] = nil }
+        checkedInterfaces.subtract(other.checkedInterfaces)
         if other.tunnel != nil { tunnel = nil }
         for subnet in other.nextHops.keys { nextHops[subnet] = nil }
     }

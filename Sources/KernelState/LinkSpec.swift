@@ -8,12 +8,14 @@ public struct LinkSpec: Hashable, Sendable {
         case vxlan(VXLANSpec)
         /// A TUN device that outlives the process that attaches to it. rtnetlink cannot make one.
         case tun
+        /// IP packets in UDP datagrams, made by the kernel. What comes in by a FOU port is handed to it.
+        case fouTunnel(FOUTunnelSpec)
 
         /// The interface that it stands on, if any.
         public var lower: InterfaceName? {
             switch self {
             case .vxlan(let vxlan): vxlan.lower
-            case .tun: nil
+            case .tun, .fouTunnel: nil
             }
         }
 
@@ -22,7 +24,8 @@ public struct LinkSpec: Hashable, Sendable {
             switch (self, other) {
             case (.vxlan(let old), .vxlan(let new)): old.canChange(to: new)
             case (.tun, .tun): true
-            case (.vxlan, _), (.tun, _): false
+            case (.fouTunnel(let old), .fouTunnel(let new)): old.local.isIPv6 == new.local.isIPv6
+            case (.vxlan, _), (.tun, _), (.fouTunnel, _): false
             }
         }
     }

@@ -74,6 +74,17 @@ public final class FakeKernel: RouteNetlink {
             ? contents.withLock { $0.state.links.values.first { $0.name == link.name }?.index } : nil
     }
 
+    /// Makes a TUN device as `/dev/net/tun` would: rtnetlink cannot.
+    ///
+    /// - Returns: the error number, when something else has the name.
+    @discardableResult
+    public func makeTun(_ name: InterfaceName) -> CInt? {
+        contents.withLock { contents in
+            defer { Self.publish(&contents) }
+            return contents.state.makeTun(name)
+        }
+    }
+
     /// The changes from now on; the stream is not bounded. Resyncs come from ``loseEvents()``.
     public func events() -> AsyncStream<NetlinkEvent> {
         AsyncStream { continuation in contents.withLock { $0.subscribers.append(continuation) } }

@@ -17,6 +17,7 @@ extension FakeState {
         case .vlan, .macvlan, .ipvlan:
             guard let lower = new.lower else { throw Refusal(EINVAL) }
             mtu = try existingLink(lower).mtu
+        case .ipip(let settings), .ip6tnl(let settings): mtu = try usualMTU(of: settings, new.kind)
         case .veth, .bridge, .other: break
         }
         let index = nextIndex
@@ -28,6 +29,10 @@ extension FakeState {
         if case .veth(let peer) = new.kind {
             link.kind = .veth(peer: nil)
             link.lower = makePeer(peer ?? VethPeer(), of: index)
+        }
+        if new.kind.isIPTunnel {
+            link.hardwareAddress = nil
+            link.flags = []
         }
         links[index] = link
         if new.isUp { setUp(index) }

@@ -10,6 +10,10 @@ public protocol InterfaceSettings: Sendable {
     /// is so already, or where the kernel has no IPv6.
     func enableIPv6(_ interface: InterfaceName) throws(SystemCallError)
 
+    /// Whether IPv4 packets are dropped that come in by the interface with a source that is not reached by it
+    /// (`rp_filter`). Does nothing where that is so already.
+    func checkSources(_ interface: InterfaceName, _ isOn: Bool) throws(SystemCallError)
+
     /// Makes a TUN device that stays when no process has it open. Does nothing where there is one.
     func makeTun(_ interface: InterfaceName) throws(SystemCallError)
 }
@@ -35,6 +39,17 @@ public struct SysctlInterfaceSettings: InterfaceSettings {
         let key = "net/ipv6/conf/\(interface)/disable_ipv6"
         guard let value = try? Sysctl.read(key), value != "0" else { return }
         try Sysctl.write(key, "0")
+    }
+
+    /// Writes `rp_filter`, 1 or 0, when it is another. The kernel takes the greater of this and the one of `all`, where 2 checks
+    /// less.
+    ///
+    /// - Throws: ``SystemCallError`` when it cannot be written.
+    public func checkSources(_ interface: InterfaceName, _ isOn: Bool) throws(SystemCallError) {
+        let key = "net/ipv4/conf/\(interface)/rp_filter"
+        let wanted = isOn ? "1" : "0"
+        guard let value = try? Sysctl.read(key), value != wanted else { return }
+        try Sysctl.write(key, wanted)
     }
 
     /// Opens `/dev/net/tun` and closes it again.

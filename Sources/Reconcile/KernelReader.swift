@@ -13,13 +13,24 @@ struct KernelReader {
         let links = try kernel.links()
         let table = InterfaceTable(links)
         var observed: [InterfaceName: LinkValue] = [:]
-        for link in links where policy.interfaces.contains(link.name) || state.links.desired(link.name) != nil {
+        let standbys = state.links.desiredValues.compactMap(\.standbyName) + policy.interfaces.compactMap(\.standby)
+        for link in links
+        where policy.interfaces.contains(link.name) || state.links.desired(link.name) != nil
+            || standbys.contains(link.name)
+        {
             observed[link.name] = Self.value(of: link, table)
         }
         state.links.replaceObserved(observed)
         state.renamed = [:]
-        for case .known(let spec, _) in state.links.desiredValues where observed[spec.name] == nil {
-            state.renamed[spec.name] = links.first { Self.isRenamed($0, spec, table) }?.index
+        state.standbys = [:]
+        for case .known(let spec, _) in state.links.desiredValues {
+            if observed[spec.name] == nil {
+                state.renamed[spec.name] = links.first { Self.isRenamed($0, spec, table) }?.index
+            } else if let name = spec.standbyName, let index = table.indices[name],
+                case .known(let held, _)? = observed[name], held.kind == spec.kind
+            {
+                state.standbys[spec.name] = index
+            }
         }
         return table
     }
@@ -37,13 +48,14 @@ struct KernelReader {
     }
 
     /// Whether the link is the one that should have the name of `spec`: of one VNI and port there can be one, and the MAC
-    /// address says that it was ours.
+    /// address says that it was ours; of tunnels without a remote there can be one for a local address.
     private static func isRenamed(_ link: Link, _ spec: LinkSpec, _ table: InterfaceTable) -> Bool {
-        guard
-            case .known(let held, _) = value(of: link, table), held.mac == spec.mac,
-            case (.vxlan(let old), .vxlan(let new)) = (held.kind, spec.kind)
-        else { return false }
-        return old.vni == new.vni && old.port == new.port
+        guard case .known(let held, _) = value(of: link, table), held.mac == spec.mac else { return false }
+        switch (held.kind, spec.kind) {
+        case (.vxlan(let old), .vxlan(let new)): return old.vni == new.vni && old.port == new.port
+        case (.fouTunnel(let old), .fouTunnel(let new)): return old == new
+        default: return false
+        }
     }
 
     static func value(of link: Link, _ table: InterfaceTable) -> LinkValue {
@@ -64,6 +76,7 @@ struct KernelReader {
                     vni: vxlan.vni, port: vxlan.port, local: local, lower: lower, learning: vxlan.learning,
                     gbp: vxlan.gbp))
         case .tun(let tun): return tun.isTun ? .tun : nil
+        case .ipip(let settings), .ip6tnl(let settings): return FOUTunnelSpec(settings).map { .fouTunnel($0) }
         default: return nil
         }
     }

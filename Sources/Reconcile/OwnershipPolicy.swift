@@ -15,10 +15,14 @@ public struct OwnershipPolicy: Hashable, Sendable {
     /// two daemons for two networks leave each other's routes alone.
     public var networks: [IPPrefix]
 
+    /// FOU ports that are Weft's, whoever made them.
+    public var fouPorts: Set<FOUPortKey>
+
     /// All fields as given.
-    public init(interfaces: Set<InterfaceName>, networks: [IPPrefix]) {
+    public init(interfaces: Set<InterfaceName>, networks: [IPPrefix], fouPorts: Set<FOUPortKey> = []) {
         self.interfaces = interfaces
         self.networks = networks
+        self.fouPorts = fouPorts
     }
 
     enum Ownership: Equatable {

@@ -29,7 +29,7 @@ struct Planner {
     /// Links that are made or changed. The names of new ones resolve only after they were made.
     func linkRequests(_ state: TrackedState) -> [PlannedRequest] {
         var plan: [PlannedRequest] = []
-        for name in state.links.pending.sorted() where isDue(.link(name)) {
+        for name in state.links.pending.sorted() where isDue(.link(name)) && state.hasPorts(name) {
             guard let step = state.links.step(for: name) else { continue }
             let index = table.indices[name]
             switch step {
@@ -41,10 +41,10 @@ struct Planner {
                 } else if let request = create(spec) {
                     plan.append(request)
                 }
-            case .change(.alien, .known(let spec, _)):
-                if let index { plan += replace(index, with: spec) }
+            case .change(.alien(let held), .known(let spec, _)):
+                if let index { plan += replace(index, of: held, with: spec, state) }
             case .change(.known(let held, let isUp), .known(let spec, _)):
-                if let index { plan += change(index, from: held, isUp: isUp, to: spec) }
+                if let index { plan += change(index, from: held, isUp: isUp, to: spec, state) }
             case .add(.alien), .change(_, .alien), .remove:
                 break
             }
@@ -70,28 +70,47 @@ struct Planner {
                 VXLANSettings(
                     vni: vxlan.vni, port: vxlan.port, local: vxlan.local, lower: lower, learning: vxlan.learning,
                     gbp: vxlan.gbp))
+        case .fouTunnel(let tunnel): return tunnel.linkKind
         case .tun:
             // The reconciler makes it by other means.
             return nil
         }
     }
 
-    /// What is in the place of a link goes once the link can be made.
-    private func replace(_ index: Int32, with spec: LinkSpec) -> [PlannedRequest] {
-        let create = create(spec)
-        guard create != nil || spec.kind == .tun else { return [] }
+    /// What is in the place of a link goes once the link can be made. The data planes of the udp backend take turns in
+    /// one name: there the new one is made first, under another, so that the old one stays where that fails.
+    private func replace(
+        _ index: Int32, of held: String, with spec: LinkSpec, _ state: TrackedState
+    ) -> [PlannedRequest] {
         let removal = PlannedRequest(request: .deleteLink(index: index), object: .link(spec.name), effect: .clears)
-        return [removal] + [create].compactMap { $0 }
+        // Of one kind there can be no two with the same local address.
+        guard let name = spec.standbyName, kind(of: spec)?.name != held else {
+            return create(spec).map { [removal, $0] } ?? []
+        }
+        if let standby = state.standbys[spec.name] {
+            let change = LinkChange(index: standby, name: spec.name, mtu: spec.mtu, isUp: true)
+            return [removal, rename(change, spec.name)]
+        }
+        guard let kind = kind(of: spec) else { return [] }
+        return [
+            PlannedRequest(
+                request: .createLink(NewLink(name: name, kind: kind, mtu: spec.mtu)), object: .link(spec.name),
+                effect: .none)
+        ]
     }
 
-    private func change(_ index: Int32, from held: LinkSpec, isUp: Bool, to spec: LinkSpec) -> [PlannedRequest] {
-        if !held.kind.canChange(to: spec.kind) { return replace(index, with: spec) }
+    private func change(
+        _ index: Int32, from held: LinkSpec, isUp: Bool, to spec: LinkSpec, _ state: TrackedState
+    ) -> [PlannedRequest] {
+        if !held.kind.canChange(to: spec.kind) { return replace(index, of: "", with: spec, state) }
         var change = LinkChange(index: index)
         if held.kind != spec.kind, case .vxlan(var settings)? = kind(of: spec) {
             // The kernel refuses these two on a living interface, even when they say what it has (vxlan_nl2conf).
             settings.port = 0
             settings.gbp = false
             change.kind = .vxlan(settings)
+        } else if held.kind != spec.kind, case .fouTunnel(let tunnel) = spec.kind {
+            change.kind = tunnel.linkKind
         }
         if held.mtu != spec.mtu { change.mtu = spec.mtu }
         if let mac = spec.mac, held.mac != mac { change.hardwareAddress = mac }

@@ -47,19 +47,22 @@ public struct ReconcilerStatus: Hashable, Sendable {
 /// when the kernel says that something of Weft's was changed, when a refused object is due, and on a slow audit.
 public actor Reconciler {
     private let kernel: any RouteNetlink
+    let fou: any FOUNetlink
     private let settings: any InterfaceSettings
     private let logger: Logger
     private let auditInterval: Duration
 
-    private var policy = OwnershipPolicy(interfaces: [], networks: [])
-    private var state = TrackedState()
+    var policy = OwnershipPolicy(interfaces: [], networks: [])
+    var state = TrackedState()
     /// Interfaces that are to have an IPv6 address.
     private var ipv6Interfaces: Set<InterfaceName> = []
+    /// Interfaces on which the kernel is to check sources.
+    private var checkedInterfaces: Set<InterfaceName> = []
     private var table = InterfaceTable()
-    private var retries = RetryTable()
+    var retries = RetryTable()
     private var current = ReconcilerStatus()
     /// The kernel must be read before the next difference is computed.
-    private var mustRead = true
+    var mustRead = true
     private var isExpectingDrift = true
     private var reportedFailures: Set<ObjectKey> = []
     private var unsettable: Set<String> = []
@@ -76,10 +79,12 @@ public actor Reconciler {
 
     /// - Parameter auditInterval: how often the kernel is read though nothing was heard of a change.
     public init(
-        kernel: any RouteNetlink, settings: any InterfaceSettings = SysctlInterfaceSettings(), logger: Logger,
+        kernel: any RouteNetlink, fou: any FOUNetlink = FOUSocket(),
+        settings: any InterfaceSettings = SysctlInterfaceSettings(), logger: Logger,
         auditInterval: Duration = .seconds(60)
     ) {
         self.kernel = kernel
+        self.fou = fou
         self.settings = settings
         self.logger = logger
         self.auditInterval = auditInterval
@@ -97,8 +102,10 @@ public actor Reconciler {
         // VNI, the routes into another network.
         self.policy = OwnershipPolicy(
             interfaces: policy.interfaces.union(self.policy.interfaces),
-            networks: Array(Set(policy.networks + self.policy.networks)))
+            networks: Array(Set(policy.networks + self.policy.networks)),
+            fouPorts: policy.fouPorts.union(self.policy.fouPorts))
         state.replaceDesired(desired)
+        checkedInterfaces = desired.checkedInterfaces
         ipv6Interfaces = Set(desired.addresses.lazy.filter(\.address.isIPv6).map(\.interface))
         // What the kernel holds was read by the former policy and says nothing about the rest.
         mustRead = true
@@ -132,6 +139,7 @@ public actor Reconciler {
     public func run() async {
         await withTaskGroup { group in
             group.addTask { await self.runPasses() }
+            group.addTask { await self.watchFOUPorts() }
             group.addTask {
                 while (try? await Task.sleep(for: self.auditInterval)) != nil { await self.audit() }
             }
@@ -179,6 +187,7 @@ public actor Reconciler {
         do throws(NetlinkError) {
             if mustRead { try read(&report) }
             try apply(&report) { $0.objectRequests(&$1) }
+            removeFOUPorts(&report)
             current.readError = nil
         } catch {
             mustRead = true
@@ -195,9 +204,12 @@ public actor Reconciler {
     private func read(_ report: inout PassReport) throws(NetlinkError) {
         retries.forgetDelays()
         let before = isExpectingDrift ? [] : state.pendingObjects
+        try readFOUPorts()
+        let ports = isExpectingDrift ? [] : state.pendingObjects
+        putFOUPorts(&report)
         let reader = KernelReader(kernel: kernel, policy: policy)
         table = try reader.readLinks(into: &state)
-        let links = isExpectingDrift ? [] : state.pendingObjects
+        let links = isExpectingDrift ? [] : state.pendingObjects.union(ports)
         try applyLinks(&report, reader)
         try reader.readObjects(into: &state, table)
         mustRead = false
@@ -237,6 +249,13 @@ public actor Reconciler {
             set("accept_ra to 0, router advertisements on the overlay would be followed", on: spec.name) {
                 () throws(SystemCallError) in try settings.refuseRouterAdvertisements(spec.name)
             }
+            if case .fouTunnel = spec.kind {
+                let isChecked = checkedInterfaces.contains(spec.name)
+                set("rp_filter, the sources of the overlay's packets are not checked as PeerCheck says", on: spec.name)
+                {
+                    () throws(SystemCallError) in try settings.checkSources(spec.name, isChecked)
+                }
+            }
             if ipv6Interfaces.contains(spec.name) {
                 set("disable_ipv6 to 0, the overlay's interface takes no IPv6 address", on: spec.name) {
                     () throws(SystemCallError) in try settings.enableIPv6(spec.name)
@@ -248,10 +267,17 @@ public actor Reconciler {
     private func makeTuns(_ report: inout PassReport) {
         let now = ContinuousClock.now
         for name in state.links.pending.sorted() where retries.isDue(.link(name), now: now) {
-            guard case .add(.known(let spec, _))? = state.links.step(for: name), spec.kind == .tun else { continue }
+            let made: InterfaceName
+            switch state.links.step(for: name) {
+            case .add(.known(let spec, _))? where spec.kind == .tun: made = name
+            case .change(let held, .known(let spec, _))? where spec.kind == .tun && !held.isTun:
+                guard state.standbys[name] == nil, let standby = spec.standbyName else { continue }
+                made = standby
+            default: continue
+            }
             report.requests += 1
             do throws(SystemCallError) {
-                try settings.makeTun(name)
+                try settings.makeTun(made)
                 retries.noteSuccess(.link(name))
             } catch {
                 report.failures[.link(name)] = "\(error)"
@@ -359,13 +385,14 @@ extension ObjectKey {
         case .neighbour: "neighbours"
         case .fdb: "fdb"
         case .nexthop: "nexthops"
+        case .fouPort: "fou-ports"
         }
     }
 
     /// There for the host itself and not for the sake of one peer.
     fileprivate var isHosts: Bool {
         switch self {
-        case .link, .address, .blackhole: true
+        case .link, .address, .blackhole, .fouPort: true
         case .route, .neighbour, .fdb, .nexthop: false
         }
     }

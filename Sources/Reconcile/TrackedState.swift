@@ -12,6 +12,7 @@ public enum ObjectKey: Hashable, Sendable {
     case neighbour(NeighbourKey)
     case fdb(FDBKey)
     case nexthop(NexthopKey)
+    case fouPort(FOUPortKey)
 }
 
 /// A nexthop object of Weft's: which gateway on which interface.
@@ -51,6 +52,9 @@ struct TrackedState {
     var blackholes = DeltaTracker<RouteKey, BlackholeValue>()
     var neighbours = DeltaTracker<NeighbourKey, MACAddress>()
     var fdb = DeltaTracker<FDBKey, IPAddress>()
+    var fouPorts = DeltaTracker<FOUPortKey, FOUPortValue>()
+    /// New interfaces that wait to take the place of one of another kind, by the name they should have: their indices.
+    var standbys: [InterfaceName: Int32] = [:]
     /// Wanted interfaces that somebody gave another name, by the name they should have: their indices.
     var renamed: [InterfaceName: Int32] = [:]
     /// Interfaces that wanted routes lead through; some may have gone out of use since the whole was last set.
@@ -64,11 +68,14 @@ struct TrackedState {
     var departed: Set<ObjectKey> = []
 
     /// This host's own interfaces and addresses are as they should be, whatever its peers' objects are.
-    var isHostSettled: Bool { links.pending.isEmpty && addresses.pending.isEmpty && blackholes.pending.isEmpty }
+    var isHostSettled: Bool {
+        links.pending.isEmpty && addresses.pending.isEmpty && blackholes.pending.isEmpty && fouPorts.pending.isEmpty
+    }
 
     /// What differs, somebody else's routes where ours should be left out.
     var pendingObjects: Set<ObjectKey> {
         var objects: Set<ObjectKey> = []
+        objects.formUnion(fouPorts.pending.map(ObjectKey.fouPort))
         objects.formUnion(links.pending.map(ObjectKey.link))
         objects.formUnion(addresses.pending.map(ObjectKey.address))
         objects.formUnion(routes.pending.lazy.filter { conflicts[$0] == nil }.map(ObjectKey.route))
@@ -84,6 +91,7 @@ struct TrackedState {
     }
 
     mutating func replaceDesired(_ state: DesiredState) {
+        fouPorts.replaceDesired(state.fouPorts.mapValues { .known($0) })
         links.replaceDesired(state.links.mapValues { .known($0, isUp: true) })
         addresses.replaceDesired(Dictionary(uniqueKeysWithValues: state.addresses.map { ($0, Presence()) }))
         routes.replaceDesired(state.routes.mapValues { RouteValue(spec: $0, isMarked: true) })
@@ -96,6 +104,7 @@ struct TrackedState {
 
     mutating func apply(_ change: DesiredChange) {
         let removed = change.removed
+        for key in removed.fouPorts.keys { fouPorts.setDesired(nil, for: key) }
         for name in removed.links.keys { links.setDesired(nil, for: name) }
         for key in removed.addresses { addresses.setDesired(nil, for: key) }
         for key in removed.routes.keys { routes.setDesired(nil, for: key) }
@@ -103,6 +112,7 @@ struct TrackedState {
         for key in removed.neighbours.keys { neighbours.setDesired(nil, for: key) }
         for key in removed.fdb.keys { fdb.setDesired(nil, for: key) }
         let added = change.added
+        for (key, spec) in added.fouPorts { fouPorts.setDesired(.known(spec), for: key) }
         for (name, spec) in added.links { links.setDesired(.known(spec, isUp: true), for: name) }
         for key in added.addresses { addresses.setDesired(Presence(), for: key) }
         for (key, spec) in added.routes {
@@ -120,6 +130,7 @@ struct TrackedState {
     mutating func noteDone(_ object: ObjectKey, _ effect: Effect) {
         if effect == .clears { departed.insert(object) }
         switch (object, effect) {
+        case (_, .none): break
         case (.link(let name), .sets): links.noteDone(name)
         case (.link(let name), .clears): links.setObserved(nil, for: name)
         case (.address(let key), .sets): addresses.noteDone(key)
@@ -132,9 +143,20 @@ struct TrackedState {
         case (.neighbour(let key), .clears): neighbours.setObserved(nil, for: key)
         case (.fdb(let key), .sets): fdb.noteDone(key)
         case (.fdb(let key), .clears): fdb.setObserved(nil, for: key)
+        case (.fouPort(let key), .sets): fouPorts.noteDone(key)
+        case (.fouPort(let key), .clears): fouPorts.setObserved(nil, for: key)
         case (.nexthop, .sets): break
         case (.nexthop(let key), .clears): nexthops[key] = nil
         }
+    }
+
+    /// Whether the FOU port that the link's packets come in by is there: without, a userspace plane that has the port
+    /// keeps its device.
+    func hasPorts(_ name: InterfaceName) -> Bool {
+        guard case .known(let spec, _)? = links.desired(name), case .fouTunnel(let tunnel) = spec.kind else {
+            return true
+        }
+        return !fouPorts.isPending(FOUPortKey(isIPv6: tunnel.local.isIPv6, port: tunnel.port))
     }
 
     /// Whether the interfaces that a request about the object needs are there.
@@ -147,15 +169,43 @@ struct TrackedState {
         case .neighbour(let key): return table.indices[key.interface] != nil
         case .fdb(let key): return table.indices[key.interface] != nil
         case .route(let key): return routes.desired(key).map { table.isUp($0.spec.interface) } ?? true
-        case .blackhole: return true
+        case .blackhole, .fouPort: return true
         case .nexthop(let key): return table.indices[key.interface] != nil
         }
     }
 
     enum Effect {
+        /// Something else than the object was made, on the way to it.
+        case none
         /// The object is as desired now.
         case sets
         /// The object is gone.
         case clears
     }
+}
+
+extension LinkSpec {
+    /// The name under which the interface is made while one of another kind has its own; `nil` where it takes its place
+    /// at once.
+    var standbyName: InterfaceName? {
+        switch kind {
+        case .vxlan: nil
+        case .tun, .fouTunnel: name.standby
+        }
+    }
+}
+
+extension LinkValue {
+    var isTun: Bool {
+        if case .known(let spec, _) = self { spec.kind == .tun } else { false }
+    }
+
+    var standbyName: InterfaceName? {
+        if case .known(let spec, _) = self { spec.standbyName } else { nil }
+    }
+}
+
+extension InterfaceName {
+    /// `nil` where the name has no room for it.
+    var standby: InterfaceName? { InterfaceName("\(text).new") }
 }

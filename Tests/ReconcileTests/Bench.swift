@@ -12,10 +12,15 @@ import Testing
 
 /// Interface settings in memory.
 final class FakeSettings: InterfaceSettings {
+    let checking = Mutex<[InterfaceName: Bool]>([:])
     let refusing = Mutex<Set<InterfaceName>>([])
 
     func refuseRouterAdvertisements(_ interface: InterfaceName) throws(SystemCallError) {
         refusing.withLock { _ = $0.insert(interface) }
+    }
+
+    func checkSources(_ interface: InterfaceName, _ isOn: Bool) throws(SystemCallError) {
+        checking.withLock { $0[interface] = isOn }
     }
 
     func enableIPv6(_ interface: InterfaceName) throws(SystemCallError) {}

@@ -33,7 +33,7 @@ public struct UDPBackend: Backend {
         } catch {
             throw BackendError("\(error)")
         }
-        choice = try Self.choose(options.dataPlane, host)
+        if let forced = host.forcedPlane { choice = forced } else { choice = try Self.choose(options.dataPlane, host) }
         guard config.ipv4 == nil || host.localIPv4 != nil else { throw .missingAddress(of: "IPv4", on: host.interface) }
         guard config.ipv6 == nil || host.localIPv6 != nil else { throw .missingAddress(of: "IPv6", on: host.interface) }
         // Below 1280 the kernel takes IPv6 off an interface (RFC 8200, section 5).
@@ -66,8 +66,12 @@ public struct UDPBackend: Backend {
     /// In bytes: the external interface's less the outer headers, those of IPv6 where the network has it.
     public var mtu: UInt32 { host.mtu - (config.ipv6 == nil ? Self.overheadIPv4 : Self.overheadIPv6) }
 
-    /// One device for both families.
-    public var ownInterfaces: Set<InterfaceName> { [Self.interface] }
+    /// In userspace one device for both families, in the kernel one for each.
+    public var ownInterfaces: Set<InterfaceName> {
+        guard choice.plane == .kernel else { return [Self.interface] }
+        let families = [config.ipv4 == nil ? nil : false, config.ipv6 == nil ? nil : true].compactMap { $0 }
+        return Set(families.map(Self.kernelInterface))
+    }
 
     /// The public addresses alone: udp publishes no backend type and no data.
     public func attributes(for key: SubnetKey, existing: Lease?) -> LeaseAttributes {
