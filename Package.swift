@@ -75,6 +75,9 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Tunnel", dependencies: ["CLinux", "LinuxSystem", "IPNetwork"], swiftSettings: strict),
         .target(name: "Migration", dependencies: ["IPNetwork", "Leases", "EtcdRegistry"], swiftSettings: strict),
+        .target(
+            name: "Containers", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", "Netlink", subprocess],
+            swiftSettings: strict),
         .target(name: "Operations", dependencies: ["Leases"], swiftSettings: strict),
         .target(
             name: "WeftDaemon",
@@ -100,7 +103,7 @@ let package = Package(
         .executableTarget(
             name: "weft",
             dependencies: [
-                "LinuxSystem", "Leases", "EtcdRegistry", "Migration", "Operations", "Lab", argumentParser,
+                "LinuxSystem", "Leases", "EtcdRegistry", "Migration", "Containers", "Operations", "Lab", argumentParser,
                 asyncHTTPClient,
                 logging, nioCore,
             ],
@@ -145,6 +148,11 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "DaemonTests", dependencies: ["IPNetwork", "Lab", "LinuxSystem", "Netlink"], swiftSettings: strict),
+        .testTarget(
+            name: "ContainersTests", dependencies: ["Containers", "IPNetwork", "LinuxSystem"], swiftSettings: strict),
+        .testTarget(
+            name: "ContainersKernelTests",
+            dependencies: ["Containers", "IPNetwork", "LinuxSystem", "Netlink"], swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["IPNetwork", "Lab"], swiftSettings: strict),
     ]
 )

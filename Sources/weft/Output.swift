@@ -7,7 +7,7 @@ enum Output {
     /// Text without a line's end on standard output.
     static func text(_ text: String) { write(text, to: STDOUT_FILENO) }
     /// A line on standard error.
-    static func error(_ text: String) { write("weft: \(text)\n", to: STDERR_FILENO) }
+    static func error(_ text: String, program: String = "weft") { write("\(program): \(text)\n", to: STDERR_FILENO) }
 
     private static func write(_ text: String, to descriptor: CInt) {
         var text = text

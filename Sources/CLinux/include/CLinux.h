@@ -7,6 +7,7 @@
 #include <netinet/udp.h>
 #include <net/if.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -47,6 +48,13 @@ struct mmsghdr {
 int sendmmsg(int descriptor, struct mmsghdr *messages, unsigned int count, int flags);
 int recvmmsg(int descriptor, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout);
 #endif
+
+// glibc has it since 2.36.
+#include <sys/syscall.h>
+long syscall(long number, ...);
+static inline int clinux_pidfd_open(int process, unsigned int flags) {
+    return (int)syscall(SYS_pidfd_open, process, flags);
+}
 
 // Since Linux 6.2; older headers lack them.
 #ifndef TUN_F_USO4

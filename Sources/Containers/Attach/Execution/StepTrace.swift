@@ -1,0 +1,24 @@
+import IPNetwork
+import LinuxSystem
+
+/// A step that was done, with what is needed to undo it.
+struct PerformedStep: Hashable, Codable, Sendable {
+    var step: AttachmentStep
+    var trace: StepTrace
+}
+
+/// What was there before a step.
+struct StepTrace: Hashable, Codable, Sendable {
+    /// Whether an interface was up.
+    var wasUp = false
+    /// Of an interface that was moved.
+    var hardwareAddress: MACAddress?
+    /// Of an interface that was moved, in bytes.
+    var mtu: UInt32?
+    /// Of an interface that was moved.
+    var addresses: [SavedAddress] = []
+    /// Of an interface that was moved, or the container's default routes.
+    var routes: [SavedRoute] = []
+    /// A DHCP client.
+    var process: ProcessIdentity?
+}
