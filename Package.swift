@@ -84,7 +84,7 @@ let package = Package(
             dependencies: [
                 "CLinux", "LinuxSystem", "IPNetwork", "Netlink", "Leases", "KernelState", "Backends", "Firewall",
                 "Reconcile",
-                "EtcdRegistry", "Operations", lifecycle, logging, nioCore, nioHTTP1, nioPosix,
+                "EtcdRegistry", "Tunnel", "Operations", lifecycle, logging, nioCore, nioHTTP1, nioPosix,
             ],
             swiftSettings: strict),
         // Swift 6.3.1's optimiser crashes on the lab's task groups (splitting a coroutine); the lab has no need of it.
@@ -144,7 +144,10 @@ let package = Package(
         .testTarget(name: "OperationsTests", dependencies: ["Leases", "Operations"], swiftSettings: strict),
         .testTarget(
             name: "WeftDaemonTests",
-            dependencies: ["Backends", "IPNetwork", "Leases", "LinuxSystem", "Netlink", "WeftDaemon"],
+            dependencies: [
+                "Backends", "IPNetwork", "KernelState", "Leases", "LinuxSystem", "Netlink", "Operations", "Tunnel",
+                "WeftDaemon",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "DaemonTests", dependencies: ["IPNetwork", "Lab", "LinuxSystem", "Netlink"], swiftSettings: strict),

@@ -17,4 +17,37 @@ public enum TextFile {
         }
         return String(decoding: text.prefix(limit), as: UTF8.self)
     }
+
+    /// Puts `text` in the file's place in one step, with mode 0644; makes its folder if there is none.
+    ///
+    /// - Throws: ``SystemCallError`` naming the path; then the file is as it was.
+    public static func replace(_ path: String, with text: String) throws(SystemCallError) {
+        let folder = path.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
+        if !folder.isEmpty, access(folder, F_OK) != 0 { try systemCall("mkdir", folder) { mkdir(folder, 0o755) } }
+        let temporary = "\(path).\(getpid())"
+        do throws(SystemCallError) {
+            try put(text, in: temporary)
+            try systemCall("rename", path) { rename(temporary, path) }
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+    }
+
+    private static func put(_ text: String, in path: String) throws(SystemCallError) {
+        let descriptor = try OwnedDescriptor(path: path, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+        // Whatever the umask is: others read such files too.
+        try systemCall("fchmod", path) { fchmod(descriptor.rawValue, 0o644) }
+        let bytes = Array(text.utf8)
+        var position = 0
+        while position < bytes.count {
+            let written = try systemCall("write", path) {
+                bytes.withUnsafeBytes {
+                    Glibc.write(descriptor.rawValue, $0.baseAddress?.advanced(by: position), bytes.count - position)
+                }
+            }
+            guard written > 0 else { throw SystemCallError(code: ENOSPC, call: "write", subject: path) }
+            position += written
+        }
+    }
 }

@@ -7,11 +7,19 @@ struct InterfaceTable {
     private(set) var indices: [InterfaceName: Int32] = [:]
     private(set) var names: [Int32: InterfaceName] = [:]
     private var flags: [Int32: LinkFlags] = [:]
+    /// Interfaces that were given another name while somebody looked, by the name they had.
+    private(set) var renamed: [InterfaceName: Int32] = [:]
 
     init() {}
 
-    init(_ links: [Link]) {
+    /// - Parameter former: what was known before of the same namespace.
+    init(_ links: [Link], after former: InterfaceTable = InterfaceTable()) {
+        names = former.names
+        renamed = former.renamed
         for link in links { _ = note(link) }
+        let present = Set(links.map(\.index))
+        names = names.filter { present.contains($0.key) }
+        renamed = renamed.filter { present.contains($0.value) && indices[$0.key] == nil }
     }
 
     /// Takes in what the kernel says of a link, a new name included.
@@ -21,7 +29,10 @@ struct InterfaceTable {
         let interesting: LinkFlags = [.up, .lowerUp]
         let before = flags[link.index]?.intersection(interesting)
         let formerName = names[link.index]
-        if let formerName, formerName != link.name { indices[formerName] = nil }
+        if let formerName, formerName != link.name {
+            indices[formerName] = nil
+            renamed[formerName] = link.index
+        }
         indices[link.name] = link.index
         names[link.index] = link.name
         flags[link.index] = link.flags

@@ -9,9 +9,13 @@ struct KernelReader {
     let policy: OwnershipPolicy
 
     /// Dumps links alone: enough to put them right, before what is on them is read.
-    func readLinks(into state: inout TrackedState) throws(NetlinkError) -> InterfaceTable {
+    ///
+    /// - Parameter former: what the last reading, and notifications since, said of interfaces.
+    func readLinks(
+        into state: inout TrackedState, after former: InterfaceTable = InterfaceTable()
+    ) throws(NetlinkError) -> InterfaceTable {
         let links = try kernel.links()
-        let table = InterfaceTable(links)
+        let table = InterfaceTable(links, after: former)
         var observed: [InterfaceName: LinkValue] = [:]
         let standbys = state.links.desiredValues.compactMap(\.standbyName) + policy.interfaces.compactMap(\.standby)
         for link in links
@@ -48,12 +52,14 @@ struct KernelReader {
     }
 
     /// Whether the link is the one that should have the name of `spec`: of one VNI and port there can be one, and the MAC
-    /// address says that it was ours; of tunnels without a remote there can be one for a local address.
+    /// address says that it was ours; of tunnels without a remote there can be one for a local address. A TUN device has
+    /// nothing of its own but its number.
     private static func isRenamed(_ link: Link, _ spec: LinkSpec, _ table: InterfaceTable) -> Bool {
         guard case .known(let held, _) = value(of: link, table), held.mac == spec.mac else { return false }
         switch (held.kind, spec.kind) {
         case (.vxlan(let old), .vxlan(let new)): return old.vni == new.vni && old.port == new.port
         case (.fouTunnel(let old), .fouTunnel(let new)): return old == new
+        case (.tun, .tun): return table.renamed[spec.name] == link.index
         default: return false
         }
     }

@@ -208,7 +208,7 @@ public actor Reconciler {
         let ports = isExpectingDrift ? [] : state.pendingObjects
         putFOUPorts(&report)
         let reader = KernelReader(kernel: kernel, policy: policy)
-        table = try reader.readLinks(into: &state)
+        table = try reader.readLinks(into: &state, after: table)
         let links = isExpectingDrift ? [] : state.pendingObjects.union(ports)
         try applyLinks(&report, reader)
         try reader.readObjects(into: &state, table)
@@ -243,7 +243,7 @@ public actor Reconciler {
             makeTuns(&report)
             guard report.requests > before else { break }
             // New links have indices that only the kernel knows.
-            table = try reader.readLinks(into: &state)
+            table = try reader.readLinks(into: &state, after: table)
         }
         for case .known(let spec, _) in state.links.desiredValues where table.indices[spec.name] != nil {
             set("accept_ra to 0, router advertisements on the overlay would be followed", on: spec.name) {
@@ -269,7 +269,7 @@ public actor Reconciler {
         for name in state.links.pending.sorted() where retries.isDue(.link(name), now: now) {
             let made: InterfaceName
             switch state.links.step(for: name) {
-            case .add(.known(let spec, _))? where spec.kind == .tun: made = name
+            case .add(.known(let spec, _))? where spec.kind == .tun && state.renamed[name] == nil: made = name
             case .change(let held, .known(let spec, _))? where spec.kind == .tun && !held.isTun:
                 guard state.standbys[name] == nil, let standby = spec.standbyName else { continue }
                 made = standby

@@ -12,6 +12,7 @@ public final class Tunnel: Sendable {
     public let offloads: TunnelOffloads
     /// The number of queues in use: one when the device is there with a single one.
     public let queueCount: Int
+    private let device: InterfaceName
 
     /// Attaches to the device, opens the sockets and starts, in the network namespace of the calling thread.
     ///
@@ -27,6 +28,7 @@ public final class Tunnel: Sendable {
                 errorsV6: Self.errorSocket(configuration.addresses.first { $0.isIPv6 }))
             offloads = queues.reduce(.all) { $0.intersection($1.offloads) }
             queueCount = queues.count
+            device = configuration.device
             try Self.start(core, queues)
         } catch {
             throw .system(error)
@@ -37,6 +39,10 @@ public final class Tunnel: Sendable {
 
     /// What the tunnel does from the next packet on. Packets under way are not lost.
     public func setNextHops(_ table: NextHopTable) { core.publisher.publish(table) }
+
+    /// Whether the device of the tunnel's name is another one now: ours was renamed, or moved to another namespace, and
+    /// goes on to give and take packets there.
+    public var isDetached: Bool { !core.isAttached(to: device) }
 
     /// The sums over all loops, since the start.
     public var counters: TunnelCounters {

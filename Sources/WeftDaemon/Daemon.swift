@@ -34,6 +34,9 @@ public struct Daemon: Sendable {
             throw ConfigurationError("weftd lacks CAP_NET_ADMIN; run it as root, or give it the capability")
         }
         let health = HealthBoard([.starting: "starting"])
+        // Before anything that takes its time: packets wait for it.
+        let tunnel = TunnelKeeper(file: TunnelRecordFile(configuration), health: health, logger: logger)
+        await tunnel.resume()
         // The monitor comes before the first reading, so that no change falls between the two.
         let kernel = try NetlinkRouteSocket()
         let monitor = try NetlinkMonitor(ignoring: kernel)
@@ -72,7 +75,7 @@ public struct Daemon: Sendable {
                 let host = try await watcher.first()
                 let controller = OverlayController(
                     configuration: configuration, host: host, kernel: kernel, reconciler: reconciler,
-                    firewall: firewall, notifier: notifier, health: health, logger: logger)
+                    firewall: firewall, tunnel: tunnel, notifier: notifier, health: health, logger: logger)
                 status.follow(controller)
                 try await follow(registry, watcher, controller, host, health)
             },
@@ -85,6 +88,8 @@ public struct Daemon: Sendable {
         try await group.run()
         notifier.stopping()
         logger.notice("stopped; devices, routes, rules and the lease stay in place")
+        // It carries packets to the last: the process takes it along.
+        withExtendedLifetime(tunnel) {}
     }
 
     private func follow(

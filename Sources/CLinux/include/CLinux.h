@@ -67,6 +67,7 @@ static inline int clinux_pidfd_open(int process, unsigned int flags) {
 
 // Macros with a type inside, which Swift does not import.
 static const unsigned long CLINUX_TUNSETIFF = TUNSETIFF;
+static const unsigned long CLINUX_TUNGETIFF = TUNGETIFF;
 static const unsigned long CLINUX_TUNSETPERSIST = TUNSETPERSIST;
 static const unsigned long CLINUX_TUNSETOFFLOAD = TUNSETOFFLOAD;
 static const unsigned long CLINUX_TUNSETVNETHDRSZ = TUNSETVNETHDRSZ;

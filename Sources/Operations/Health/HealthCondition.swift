@@ -15,6 +15,7 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
     case leaseIgnored = "lease-ignored"
     case subnetLost = "subnet-lost"
     case forwardingOff = "forwarding-off"
+    case tunnelDown = "tunnel-down"
 
     /// How much of the overlay suffers.
     public enum Severity: String, Comparable, Hashable, Sendable {
@@ -33,7 +34,7 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
         case .forwardingOff, .leaseIgnored, .firewallFinding, .registryUnavailable, .routeConflict, .peerRefused:
             .warning
         case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .incomplete, .firewallFailing,
-            .subnetFileUnwritable, .subnetLost:
+            .subnetFileUnwritable, .subnetLost, .tunnelDown:
             .error
         }
     }
@@ -43,7 +44,7 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
     public var blocksReadiness: Bool {
         switch self {
         case .starting, .noInterface, .configUnusable, .kernelUnreadable, .kernelRefuses, .incomplete, .firewallFailing,
-            .subnetFileUnwritable:
+            .subnetFileUnwritable, .tunnelDown:
             true
         case .registryUnavailable, .routeConflict, .peerRefused, .firewallFinding, .leaseIgnored, .subnetLost,
             .forwardingOff:
@@ -69,6 +70,7 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
         case .leaseIgnored: "leases in the registry are ignored"
         case .subnetLost: "another host holds the subnet that this host held"
         case .forwardingOff: "the kernel forwards no packets, so containers talk to no other host's"
+        case .tunnelDown: "the userspace tunnel of the udp backend does not run"
         }
     }
 
@@ -89,6 +91,7 @@ public enum HealthCondition: String, CaseIterable, Hashable, Sendable {
         case .subnetFileUnwritable: "make the folder of --subnet-file writable"
         case .leaseIgnored: "mend or remove the keys that are named"
         case .forwardingOff: "set it to 1 with sysctl -w, and in /etc/sysctl.d"
+        case .tunnelDown: "see the error; stop what has the device or the port"
         case .subnetLost: "restart the container engine so that its containers move to the new subnet"
         }
     }

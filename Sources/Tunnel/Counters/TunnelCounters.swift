@@ -23,4 +23,18 @@ public struct TunnelCounters: Sendable, Equatable {
 
     /// All zero.
     public init() {}
+
+    /// Adds what another tunnel has done.
+    public mutating func add(_ other: TunnelCounters) {
+        sentPackets &+= other.sentPackets
+        sentBytes &+= other.sentBytes
+        sentMessages &+= other.sentMessages
+        receivedPackets &+= other.receivedPackets
+        receivedBytes &+= other.receivedBytes
+        receivedMessages &+= other.receivedMessages
+        tunWrites &+= other.tunWrites
+        icmpSent &+= other.icmpSent
+        icmpLimited &+= other.icmpLimited
+        dropped.merge(other.dropped) { $0 &+ $1 }
+    }
 }

@@ -49,6 +49,9 @@ final class TunnelCore: Sendable {
 
     @inline(__always) var isStopping: Bool { stopping.load(ordering: .relaxed) }
 
+    /// Whether every queue is of the device that has `name` now.
+    func isAttached(to name: InterfaceName) -> Bool { queues.allSatisfy { $0.isAttached(to: name) ?? true } }
+
     /// Ends all loops soon.
     func stop() {
         stopping.store(true, ordering: .relaxed)

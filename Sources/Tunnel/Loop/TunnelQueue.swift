@@ -1,3 +1,5 @@
+import CLinux
+import Glibc
 import LinuxSystem
 import Synchronization
 
@@ -29,6 +31,26 @@ final class TunnelQueue: Sendable {
         socketV4 = numbers.v4
         socketV6 = numbers.v6
         descriptors = Mutex(Descriptors(device: device, v4: v4, v6: v6))
+    }
+
+    /// Whether the queue is of the device that has `name` now, and that device knows of it; `nil` once closed.
+    func isAttached(to name: InterfaceName) -> Bool? {
+        descriptors.withLock { descriptors -> Bool? in
+            guard descriptors != nil else { return nil }
+            var request = ifreq()
+            guard
+                ioctl(deviceDescriptor, UInt(CLINUX_TUNGETIFF), &request) == 0, Self.name(in: request) == name.text,
+                ioctl(max(socketV4, socketV6), UInt(SIOCGIFFLAGS), &request) == 0
+            else { return false }
+            let flags = withUnsafeBytes(of: request) { $0.load(fromByteOffset: Int(IFNAMSIZ), as: UInt16.self) }
+            let isUp = Int(flags) & Int(IFF_UP) != 0
+            // A TUN device has a carrier as long as a process has it.
+            return !isUp || Int(flags) & Int(IFF_RUNNING) != 0
+        }
+    }
+
+    private static func name(in request: ifreq) -> String {
+        withUnsafeBytes(of: request) { String(decoding: $0.prefix(Int(IFNAMSIZ)).prefix { $0 != 0 }, as: UTF8.self) }
     }
 
     /// Closes device and sockets, once no loop uses them.

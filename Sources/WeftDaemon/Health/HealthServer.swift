@@ -3,7 +3,7 @@ import Logging
 import Operations
 
 /// Answers probes: `/healthz` says that the daemon runs, as flannel's does, `/readyz` whether the data plane holds what
-/// the registry says, and if not why.
+/// the registry says, and if not why; `/metrics` is Prometheus's.
 struct HealthServer: Sendable {
     let address: IPAddress
     let port: Int
@@ -16,7 +16,8 @@ struct HealthServer: Sendable {
             switch path {
             case "/healthz": .init("weftd is running\n")
             case "/readyz": .init(health.report, status: health.isReady ? .ok : .serviceUnavailable)
-            default: .init("there is /healthz and /readyz\n", status: .notFound)
+            case "/metrics": .init(health.metricsPage)
+            default: .init("there is /healthz, /readyz and /metrics\n", status: .notFound)
             }
         }
         await listener.run { error in

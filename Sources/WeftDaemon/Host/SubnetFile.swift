@@ -1,4 +1,3 @@
-import Glibc
 import IPNetwork
 import Leases
 import LinuxSystem
@@ -45,25 +44,5 @@ public struct SubnetFile: Hashable, Sendable {
     }
 
     /// Puts `text` in the file's place in one step, with mode 0644; makes its folder if there is none.
-    public func write(_ text: String) throws(SystemCallError) {
-        let folder = path.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
-        if !folder.isEmpty, access(folder, F_OK) != 0 { try systemCall("mkdir", folder) { mkdir(folder, 0o755) } }
-        let temporary = "\(path).\(getpid())"
-        do throws(SystemCallError) {
-            try put(text, in: temporary)
-            try systemCall("rename", path) { rename(temporary, path) }
-        } catch {
-            unlink(temporary)
-            throw error
-        }
-    }
-
-    private func put(_ text: String, in path: String) throws(SystemCallError) {
-        let descriptor = try OwnedDescriptor(path: path, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
-        // Whatever the umask is: engines run as others too.
-        try systemCall("fchmod", path) { fchmod(descriptor.rawValue, 0o644) }
-        let bytes = Array(text.utf8)
-        let written = try systemCall("write", path) { Glibc.write(descriptor.rawValue, bytes, bytes.count) }
-        guard written == bytes.count else { throw SystemCallError(code: ENOSPC, call: "write", subject: path) }
-    }
+    public func write(_ text: String) throws(SystemCallError) { try TextFile.replace(path, with: text) }
 }

@@ -15,6 +15,7 @@ actor OverlayController {
     private let kernel: any RouteNetlink
     private let reconciler: Reconciler
     private let firewall: FirewallKeeper
+    private let tunnel: TunnelKeeper
     private let notifier: ServiceNotifier
     private let health: HealthBoard
     private let logger: Logger
@@ -33,17 +34,20 @@ actor OverlayController {
     private var rejections: [String: String] = [:]
     private var writtenFile: String?
     private var isAnnounced = false
+    /// What carries the packets of the udp backend; `nil` with another backend.
+    private var plane: UDPPlaneChoice?
     private var status = ""
 
     init(
         configuration: DaemonConfiguration, host: HostFacts, kernel: any RouteNetlink, reconciler: Reconciler,
-        firewall: FirewallKeeper, notifier: ServiceNotifier, health: HealthBoard, logger: Logger
+        firewall: FirewallKeeper, tunnel: TunnelKeeper, notifier: ServiceNotifier, health: HealthBoard, logger: Logger
     ) {
         self.configuration = configuration
         self.host = host
         self.kernel = kernel
         self.reconciler = reconciler
         self.firewall = firewall
+        self.tunnel = tunnel
         self.notifier = notifier
         self.health = health
         self.logger = logger
@@ -60,7 +64,10 @@ actor OverlayController {
             waiting.merge(update.changes)
         } else if !update.changes.isEmpty {
             ages.follow(update.changes) { overlay?.peers[$0] != nil }
-            if let step = overlay?.apply(update.changes) { await reconciler.update(step) }
+            if let step = overlay?.apply(update.changes) {
+                await reconciler.update(step)
+                await tunnel.update(step)
+            }
             noteRefusals()
         }
         if update.config != nil || update.ownLease != nil {
@@ -113,10 +120,15 @@ actor OverlayController {
         waiting = LeaseChanges()
         self.overlay = overlay
         let networks = [config.ipv4.map { IPPrefix.v4($0.network) }, config.ipv6.map { .v6($0.network) }]
-        let policy = OwnershipPolicy(interfaces: backend.ownInterfaces, networks: networks.compactMap { $0 })
+        // What an earlier process's tunnel left is removed when it is of no more use.
+        let owned = backend.ownInterfaces.union([await tunnel.formerDevice].compactMap { $0 })
+        let policy = OwnershipPolicy(interfaces: owned, networks: networks.compactMap { $0 })
+        note((backend as? UDPBackend)?.choice)
+        await tunnel.prepare(for: desired.tunnel)
         async let firewallDone: Void = updateFirewall()
         await reconciler.setDesired(desired, policy: policy)
         await reconciler.reconcile()
+        await tunnel.set(desired.tunnel, nextHops: desired.nextHops)
         noteRefusals()
         await writeSubnetFile()
         await firewallDone
@@ -182,6 +194,7 @@ actor OverlayController {
     /// Looks at what has no notification of its own, and tries again what failed.
     func tick() async {
         if lease != nil { await writeSubnetFile() }
+        await tunnel.tick()
         note(await firewall.status)
         noteForwarding()
         await noteKernel()
@@ -208,7 +221,8 @@ actor OverlayController {
         guard let lease, let config, let overlay else { return }
         report.describe(
             OverlaySnapshot(
-                lease: lease, backend: config.backendType, host: host, mtu: mtu, devices: peerInterfaces,
+                lease: lease, backend: config.backendType + (plane.map { " (\($0.plane.rawValue))" } ?? ""), host: host,
+                mtu: mtu, devices: peerInterfaces,
                 overlay: overlay, ages: ages, rejections: rejections, conflicts: conflicts),
             links: (try? kernel.links()) ?? [])
     }
@@ -236,7 +250,9 @@ actor OverlayController {
             tell("not ready: \(worst.map { "\($0.condition.summary): \($0.detail)" } ?? "")")
             return
         }
-        let text = "subnet \(lease.key), \(overlay?.servedCount ?? 0) peers"
+        let text =
+            "subnet \(lease.key), \(overlay?.servedCount ?? 0) peers"
+            + (plane.map { ", \($0.plane.rawValue) plane" } ?? "")
         guard !isAnnounced else {
             tell(text)
             return
@@ -269,6 +285,16 @@ actor OverlayController {
         guard text != status else { return }
         status = text
         notifier.status(text)
+    }
+
+    private func note(_ choice: UDPPlaneChoice?) {
+        guard choice != plane else { return }
+        plane = choice
+        health.note("data plane", choice.map { "\($0)" })
+        guard let choice else { return }
+        logger.notice(
+            "the udp backend's data plane",
+            metadata: ["plane": "\(choice.plane.rawValue)", "reason": "\(choice.reason)"])
     }
 
     private func note(_ status: FirewallStatus) {

@@ -53,12 +53,14 @@ extension StatusReport.Peer {
         let problem =
             snapshot.overlay.refusals[key].map(\.description)
             ?? key.texts.compactMap { snapshot.conflicts[$0] }.first.map { "in the way: route \($0)" }
-        let routes = snapshot.overlay.state(of: key)?.routes.sorted {
-            !$0.key.destination.isIPv6 && $1.key.destination.isIPv6
-        }
+        let state = snapshot.overlay.state(of: key)
+        let routes = state?.routes.sorted { !$0.key.destination.isIPv6 && $1.key.destination.isIPv6 }
+        // The userspace tunnel's device has one route for all peers.
+        let hops = state?.nextHops.sorted { !$0.key.isIPv6 && $1.key.isIPv6 }
+        let path = routes?.first.map { "\($0.value)" } ?? hops?.first.map { "tunnel to \($0.value)" }
         self.init(
             subnets: key.texts, addresses: lease.attributes.addresses, backend: lease.attributes.backendType,
-            path: routes?.first.map { "\($0.value)" }, mtu: snapshot.mtu, age: snapshot.ages.seconds(of: key),
+            path: path, mtu: snapshot.mtu, age: snapshot.ages.seconds(of: key),
             problem: problem)
     }
 }

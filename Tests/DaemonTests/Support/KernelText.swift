@@ -8,11 +8,12 @@ import Netlink
 /// Everything on the overlay's interface, and every route of the main table that the kernel did not make itself; the
 /// test's own default route is left out.
 enum KernelText {
-    static func observe(_ kernel: NetlinkRouteSocket, overlay: String = "flannel.1") throws -> [String] {
+    static func observe(_ kernel: NetlinkRouteSocket, overlay: [String] = ["flannel.1", "flannel0"]) throws -> [String]
+    {
         let links = try kernel.links()
         let names = Dictionary(links.map { ($0.index, $0.name.text) }) { $1 }
         var lines: [String] = []
-        if let link = links.first(where: { $0.name.text == overlay }) {
+        for link in links where overlay.contains(link.name.text) {
             lines.append(text(of: link, names))
             lines += try kernel.addresses(interface: link.index).filter { !isLinkLocal($0.address) }
                 .map { "address \($0.address)/\($0.prefixLength)" }
@@ -56,13 +57,16 @@ enum KernelText {
 struct ExpectedLease: Hashable, Sendable {
     var subnet: IPv4Prefix
     var publicIP: String
-    /// `nil` for host-gw.
+    /// `nil` for host-gw and udp.
     var mac: String?
+    /// Of the udp backend, which names no type.
+    var isUDP: Bool
 
-    init(subnet: IPv4Prefix, publicIP: String, mac: String? = nil) {
+    init(subnet: IPv4Prefix, publicIP: String, mac: String? = nil, isUDP: Bool = false) {
         self.subnet = subnet
         self.publicIP = publicIP
         self.mac = mac
+        self.isUDP = isUDP
     }
 
     /// What a key says; `nil` for one that is not an IPv4 lease.
@@ -73,13 +77,15 @@ struct ExpectedLease: Hashable, Sendable {
             let publicIP = value["PublicIP"] as? String
         else { return nil }
         self.init(
-            subnet: subnet, publicIP: publicIP, mac: (value["BackendData"] as? [String: Any])?["VtepMAC"] as? String)
+            subnet: subnet, publicIP: publicIP, mac: (value["BackendData"] as? [String: Any])?["VtepMAC"] as? String,
+            isUDP: value["BackendType"] == nil)
     }
 
     /// The key's last part: `10.5.34.0-24`.
     var name: String { "\(subnet.address)-\(subnet.length)" }
 
     var value: String {
+        if isUDP { return #"{"PublicIP":"\#(publicIP)","PublicIPv6":null}"# }
         let type = mac == nil ? "host-gw" : "vxlan"
         let data = mac.map { #","BackendData":{"VNI":1,"VtepMAC":"\#($0)"}"# } ?? ""
         return #"{"PublicIP":"\#(publicIP)","PublicIPv6":null,"BackendType":"\#(type)"\#(data)}"#
@@ -99,6 +105,11 @@ struct ExpectedLease: Hashable, Sendable {
             "link vxlan mtu \(mtu) \(mac ?? "-") id 1 port 8472 local \(local ?? publicIP) dev eth0 learning false up",
             "address \(subnet.address)/32",
         ]
+    }
+
+    /// What a host of the udp backend holds with the userspace plane, whoever its peers are.
+    func udpHost(mtu: Int = 1472) -> [String] {
+        ["address \(subnet.address)/32", "link tun mtu \(mtu) - up", "route 10.5.0.0/16 dev flannel0 proto 119"]
     }
 
     var hostGatewayPeer: [String] { ["route \(subnet) via \(publicIP) dev eth0 proto 119"] }

@@ -181,10 +181,12 @@ struct LabContainer: Sendable {
     let namespace: String
     let address: IPv4Address
 
-    /// Pings `other` a hundred times a second while `body` runs and for a moment before and after it.
-    func pinging(_ other: LabContainer, _ body: () async throws -> Void) async throws -> EchoProbe.Tally {
+    /// Pings `other`, a hundred times a second unless said, while `body` runs and for a moment before and after it.
+    func pinging(
+        _ other: LabContainer, interval: Duration = .milliseconds(10), _ body: () async throws -> Void
+    ) async throws -> EchoProbe.Tally {
         let path = EchoProbe.Path(source: NetworkNamespace(named: namespace), destination: other.address)
-        return try await EchoProbe.measure(path, interval: .milliseconds(10)) {
+        return try await EchoProbe.measure(path, interval: interval) {
             try await Task.sleep(for: .milliseconds(100))
             try await body()
             try await Task.sleep(for: .milliseconds(200))

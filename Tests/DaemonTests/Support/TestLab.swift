@@ -7,6 +7,7 @@ import Synchronization
 final class TestLab: Sendable {
     static let vxlan = #"{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}"#
     static let hostGateway = #"{"Network":"10.5.0.0/16","Backend":{"Type":"host-gw"}}"#
+    static let udp = #"{"Network":"10.5.0.0/16","Backend":{"Type":"udp","DataPlane":"userspace"}}"#
     static let prefix = "/coreos.com/network"
 
     private static let count = Atomic(0)
@@ -133,6 +134,7 @@ final class TestLab: Sendable {
         let all = try leases()
         guard let own = all.first(where: { $0.publicIP == host.address }) else { return ["a lease of \(host.address)"] }
         let peers = all.filter { $0 != own }
+        guard !own.isUDP else { return own.udpHost() }
         guard own.mac != nil else { return peers.flatMap(\.hostGatewayPeer).sorted() }
         return (own.vxlanHost(mtu: mtu) + peers.flatMap(\.vxlanPeer)).sorted()
     }

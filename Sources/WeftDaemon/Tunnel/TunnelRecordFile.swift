@@ -1,0 +1,32 @@
+import Glibc
+import LinuxSystem
+
+/// The file that a ``TunnelRecord`` is kept in, beside the subnet file.
+struct TunnelRecordFile: Sendable {
+    /// Absolute.
+    let path: String
+    /// Which registry and network the daemon is for.
+    let registry: String
+
+    init(_ configuration: DaemonConfiguration) {
+        let folder = configuration.subnetFile.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
+        path = "\(folder)/weft-tunnel"
+        let words = configuration.etcdEndpoints.sorted() + [configuration.etcdPrefix]
+        registry = String(words.joined(separator: " ").map { $0.isNewline ? " " : $0 })
+    }
+
+    /// What an earlier process of this boot left; `nil` when there is none, or it is damaged or another network's.
+    func read() -> TunnelRecord? {
+        guard
+            let text = try? TextFile.read(path, limit: TunnelRecord.sizeLimit), let record = TunnelRecord(text),
+            record.boot == TunnelRecord.currentBoot, record.registry == registry
+        else { return nil }
+        return record
+    }
+
+    /// Puts the record in the file's place in one step.
+    func write(_ record: TunnelRecord) throws(SystemCallError) { try TextFile.replace(path, with: record.text) }
+
+    /// Nothing goes on from it any more.
+    func remove() { unlink(path) }
+}
