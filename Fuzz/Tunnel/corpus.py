@@ -55,3 +55,11 @@ for v6 in (False, True):
                 header = struct.pack("<BBHHHH", 1, gso, 0, max(size // 3, 1), 40 if v6 else 20, 16 if kind == 6 else 6)
                 (corpus / f"{family}-{name}-{size}-large").write_bytes(bytes([1]) + header + one)
 (corpus / "v4-options").write_bytes(bytes([0, 0, 0]) + packet(False, 6, bytes(9), extra=b"\1\1\1\0"))
+# Segments that continue one another, and one difference each in the third of five (Bait.swift).
+for flow in range(4):
+    for change in range(29):
+        for fragments in (0, 0x40):
+            script = b"".join(bytes([flow | fragments, change if index == 2 else 0]) for index in range(5))
+            (corpus / f"bait-{flow}-{change}-{fragments}").write_bytes(bytes([0x40, 0, 0]) + script)
+    (corpus / f"bait-{flow}-long").write_bytes(bytes([0x40, 0, 0]) + bytes([flow, 0]) * 80)
+(corpus / "bait-mixed").write_bytes(bytes([0x40, 0, 0]) + bytes([0, 0, 1, 0, 2, 0, 3, 0]) * 20)

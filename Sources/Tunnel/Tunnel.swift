@@ -137,11 +137,11 @@ public final class Tunnel: Sendable {
         var slot = 0
         for queue in queues {
             let send = SendLoop(core: core, queue: queue, slot: slot)
-            try core.start { send.run() }
+            try core.start("tunnel-send") { send.run() }
             slot += 1
             for socket in [queue.socketV4, queue.socketV6] where socket >= 0 {
                 let receive = ReceiveLoop(core: core, queue: queue, socket: socket, slot: slot)
-                try core.start { receive.run() }
+                try core.start("tunnel-receive") { receive.run() }
                 slot += 1
             }
         }

@@ -145,6 +145,79 @@ import Testing
         #expect(written == [1, 1])
     }
 
+    /// As above, with what only IPv6 has.
+    @Test(arguments: ["hop limit", "traffic class", "timestamps", "fin", "ece", "gap"])
+    func baitIsNotTakenInIPv6(difference: String) {
+        var packet = TestPacket.v6()
+        packet.payload = pattern(900)
+        var second = packet.next(pattern(900, 1))
+        switch difference {
+        case "hop limit": second.hopLimit -= 1
+        case "traffic class": second.trafficClass = 3
+        case "timestamps": second.options[7] ^= 1
+        case "fin": second.flags |= 0x01
+        case "ece": second.flags |= 0x40
+        default: second.sequence? += 1
+        }
+        #expect(merge([packet, second]) == [1, 1])
+    }
+
+    @Test(arguments: ["ttl", "tos", "may fragment", "ports"])
+    func baitIsNotTakenInUDP(difference: String) {
+        var packet = TestPacket.udp()
+        packet.payload = pattern(64)
+        var second = packet.next(pattern(64, 1))
+        switch difference {
+        case "ttl": second.hopLimit -= 1
+        case "tos": second.trafficClass = 3
+        case "may fragment": second.dontFragment = false
+        default: second.sourcePort += 1
+        }
+        #expect(merge([packet, second]) == [1, 1])
+    }
+
+    /// A length in the UDP header that is not the packet's: the rest would be lost in a merged one.
+    @Test func aUDPLengthThatLiesIsPassedAsItCame() {
+        for lie in [UInt8(71), 73, 0] {
+            let rig = ReceiveRig()
+            var packet = TestPacket.udp()
+            packet.payload = pattern(64)
+            rig.process(packet.bytes)
+            var liar = packet.next(pattern(64, 1)).bytes
+            liar[25] = lie
+            rig.process(liar)
+            rig.process(packet.next(pattern(64, 2)).next(pattern(64, 2)).bytes)
+            let writes = rig.finish()
+            #expect(writes.map(\.size) == [0, 0, 0])
+            #expect(writes[1].packet[20...] == liar[20...])
+        }
+    }
+
+    @Test func segmentsInTheWrongOrderStayInIt() {
+        let packets = followers(3, of: first)
+        #expect(merge([packets[0], packets[2], packets[1], packets[3]]) == [1, 1, 1, 1])
+        #expect(merge([packets[1], packets[0], packets[1], packets[2]]) == [1, 3])
+    }
+
+    @Test func extensionHeadersAreLeftAlone() {
+        let rig = ReceiveRig()
+        var packet = TestPacket.v6()
+        packet.payload = pattern(900)
+        for one in followers(2, of: packet) {
+            // Hop-by-hop options of padding alone, then a destination header, then a fragment header.
+            for kind in [UInt8(0), 60, 44] {
+                var bytes = one.bytes
+                bytes.insert(contentsOf: [bytes[6], 0, 1, 4, 0, 0, 0, 0], at: 40)
+                bytes[6] = kind
+                bytes.replaceSubrange(4..<6, with: UInt16(bytes.count - 40).octets)
+                rig.process(bytes)
+            }
+        }
+        let writes = rig.finish()
+        #expect(writes.count == 9)
+        #expect(writes.allSatisfy { $0.offload.gso_type == 0 })
+    }
+
     @Test func idsMatterWhereFragmentsAreAllowed() {
         var packet = first
         packet.dontFragment = false

@@ -36,6 +36,10 @@ struct CounterBlock: Sendable {
         add(Self.fields &+ reason.rawValue, UInt64(truncatingIfNeeded: amount))
     }
 
+    func dropped(_ reason: DropReason) -> UInt64 {
+        values[Self.fields &+ reason.rawValue].load(ordering: .relaxed)
+    }
+
     func addTo(_ total: inout TunnelCounters) {
         func value(_ field: Field) -> UInt64 { values[field.rawValue].load(ordering: .relaxed) }
         total.sentPackets &+= value(.sentPackets)
@@ -48,7 +52,7 @@ struct CounterBlock: Sendable {
         total.icmpSent &+= value(.icmpSent)
         total.icmpLimited &+= value(.icmpLimited)
         for reason in DropReason.allCases {
-            let dropped = values[Self.fields + reason.rawValue].load(ordering: .relaxed)
+            let dropped = dropped(reason)
             if dropped > 0 { total.dropped[reason, default: 0] &+= dropped }
         }
     }

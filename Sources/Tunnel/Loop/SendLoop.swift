@@ -4,8 +4,9 @@ import LinuxSystem
 
 /// The thread from one queue of the TUN device to the network.
 ///
-/// Takes what the device holds, up to a full buffer, sends it in one go, and waits only when nothing is left: no packet
-/// waits for another one, and an idle tunnel costs nothing.
+/// Takes what the device holds, up to a full buffer, sends it in one go, and waits only when nothing is left: an idle
+/// tunnel costs nothing. No packet waits for another one, unless small ones come so thick that the waking and sending for
+/// each few would cost most of the time (``Pause``).
 struct SendLoop {
     /// Two of the largest packets, or a thousand small ones.
     private static let bufferSize = 192 << 10
@@ -34,9 +35,11 @@ struct SendLoop {
         }
         let device = queue.deviceDescriptor
         let header = queue.offloads.contains(.virtioHeader) ? Self.headerSize : 0
+        let pause = Pause()
         while !core.isStopping {
             let table = core.publisher.acquire(slot)
-            let code = fill(&path, table, device, buffer, header)
+            var taken = (packets: 0, bytes: 0)
+            let code = fill(&path, table, device, buffer, header, &taken)
             path.flush()
             core.publisher.release(slot)
             switch code {
@@ -45,7 +48,11 @@ struct SendLoop {
             case EBADFD, EIO, ENODEV: return .deviceLost
             default: return .failed(SystemCallError(code: code, call: "read", subject: "TUN device"))
             }
-            core.wait(for: device)
+            if pause.pays(packets: taken.packets, bytes: taken.bytes) {
+                pause.take()
+            } else {
+                core.wait(for: device)
+            }
         }
         return .stopped
     }
@@ -53,7 +60,7 @@ struct SendLoop {
     /// Processes packets until the buffer is full, which is 0, or the device gives no more, which is its error number.
     @inline(__always) private func fill(
         _ path: inout SendPath<SocketSink>, _ table: NextHopView, _ device: CInt, _ buffer: UnsafeMutableRawPointer,
-        _ header: Int
+        _ header: Int, _ taken: inout (packets: Int, bytes: Int)
     ) -> CInt {
         // The header goes in front of an aligned packet.
         var offset = Self.alignment
@@ -71,6 +78,8 @@ struct SendLoop {
             let packet = PacketBytes(start: buffer + offset, count: count &- header)
             let offload = header > 0 ? start.loadUnaligned(as: virtio_net_hdr.self) : virtio_net_hdr()
             path.process(packet, offload, table)
+            taken.packets = taken.packets &+ 1
+            taken.bytes = taken.bytes &+ packet.count
             offset = (offset &+ packet.count &+ Self.headerSize &+ Self.alignment &- 1) & ~(Self.alignment &- 1)
         }
         return 0

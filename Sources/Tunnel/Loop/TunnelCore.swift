@@ -71,10 +71,11 @@ final class TunnelCore: Sendable {
     }
 
     /// Starts a loop. When that fails, the loops already started end.
-    func start(_ body: @escaping @Sendable () -> TunnelEnd) throws(SystemCallError) {
+    func start(_ name: StaticString, _ body: @escaping @Sendable () -> TunnelEnd) throws(SystemCallError) {
         ending.withLock { $0.running += 1 }
         do throws(SystemCallError) {
             try LoopThread.start { [self] in
+                LoopThread.setName(name)
                 ended(body())
             }
         } catch {

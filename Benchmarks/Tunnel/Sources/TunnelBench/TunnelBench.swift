@@ -14,11 +14,11 @@ import Tunnel
             receives them until none has come for a second
         """
 
-    static func main() async {
+    static func main() {
         let words = Array(CommandLine.arguments.dropFirst())
         do {
             switch words.first {
-            case "tunnel": try await tunnel(Array(words.dropFirst()))
+            case "tunnel": try tunnel(Array(words.dropFirst()))
             case "blast" where words.count >= 3:
                 let sent = try Blast.send(to: words[1], seconds: Int(words[2]) ?? 1, isVaried: words.last == "varied")
                 print("sent \(sent) a second")
@@ -33,7 +33,7 @@ import Tunnel
         }
     }
 
-    private static func tunnel(_ words: [String]) async throws {
+    private static func tunnel(_ words: [String]) throws {
         var positional: [String] = []
         var options: [String: UInt8] = [:]
         var rest = words[...]
@@ -76,6 +76,6 @@ import Tunnel
             print(tunnel.counters)
             fflush(nil)
         } while number != SIGTERM
-        await tunnel.stop()
+        // The device stays; the process ends with its threads in the midst of their work, as when it is killed.
     }
 }
