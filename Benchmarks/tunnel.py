@@ -89,7 +89,7 @@ def measure(bed, name, options):
             server.wait()
             title = f"TCP, {streams} stream{'s' if streams > 1 else ''}, Gbit/s"
             figures[title] = json.loads(result)["end"]["sum_received"]["bits_per_second"] / 1e9
-        for kind, words in (("of one size", []), ("of varied sizes", ["varied"])):
+        for kind, words in (("of one size", []), ("of varied sizes", ["varied"]), ("cut by the kernel", ["segmented"])):
             log = f"{bed.directory}/drain.log"
             drain = bed.start(["ip", "netns", "exec", answerer, BENCH, "drain"], log)
             time.sleep(0.3)

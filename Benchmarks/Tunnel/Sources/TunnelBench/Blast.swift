@@ -8,17 +8,42 @@ enum Blast {
     private static let count = 64
     private static let port: UInt16 = 9000
 
-    static func send(to text: String, seconds: Int, isVaried: Bool) throws -> Int {
+    /// How the datagrams are sent.
+    enum Kind: String {
+        /// One by one, all of 36 bytes.
+        case equal
+        /// One by one, of 36 to 52 bytes, so that next to none can travel together.
+        case varied
+        /// 32 of 36 bytes at a time, for the kernel to cut (UDP_SEGMENT), as QUIC is sent: the sender costs little.
+        case segmented
+    }
+
+    static func send(to text: String, seconds: Int, _ kind: Kind) throws -> Int {
         let socket = try makeSocket()
         guard let address = IPv4Address(text) else { return 0 }
         try withAddress(address) { pointer, length in
             try systemCall("connect", text) { connect(socket.rawValue, pointer, length) }
         }
-        let messages = Messages { 36 + (isVaried ? $0 * 7 % 5 * 4 : 0) }
+        let messages = Messages {
+            switch kind {
+            case .equal: 36
+            case .varied: 36 + $0 * 7 % 5 * 4
+            case .segmented: 36 * 32
+            }
+        }
         defer { messages.deallocate() }
         let end = now() + Double(seconds)
         var sent = 0
-        while now() < end { sent += max(0, Int(sendmmsg(socket.rawValue, messages.headers, UInt32(count), 0))) }
+        let each = kind == .segmented ? 32 : 1
+        if kind == .segmented {
+            var size: CInt = 36
+            try systemCall("setsockopt", "UDP_SEGMENT") {
+                setsockopt(socket.rawValue, SOL_UDP, UDP_SEGMENT, &size, socklen_t(MemoryLayout<CInt>.size))
+            }
+        }
+        while now() < end {
+            sent += max(0, Int(sendmmsg(socket.rawValue, messages.headers, UInt32(count), 0))) * each
+        }
         return sent / seconds
     }
 

@@ -8,8 +8,9 @@ import Tunnel
     static let usage = """
         TunnelBench tunnel DEVICE ENDPOINT PORT ADDRESS LOCAL-SUBNET SUBNET=PEER... [--queues N] [--offloads BITS]
             runs a tunnel until SIGTERM; prints its counters then and at SIGUSR1
-        TunnelBench blast ADDRESS SECONDS [varied]
-            sends datagrams of 36 bytes (packets of 64), or of 36 to 52, as fast as it can
+        TunnelBench blast ADDRESS SECONDS [varied|segmented]
+            sends datagrams of 36 bytes (packets of 64), or of 36 to 52, or 32 of 36 at a time for the kernel to cut, as
+            fast as it can
         TunnelBench drain
             receives them until none has come for a second
         """
@@ -20,7 +21,9 @@ import Tunnel
             switch words.first {
             case "tunnel": try tunnel(Array(words.dropFirst()))
             case "blast" where words.count >= 3:
-                let sent = try Blast.send(to: words[1], seconds: Int(words[2]) ?? 1, isVaried: words.last == "varied")
+                let sent = try Blast.send(
+                    to: words[1], seconds: Int(words[2]) ?? 1,
+                    words.count > 3 ? Blast.Kind(rawValue: words[3]) ?? .equal : .equal)
                 print("sent \(sent) a second")
             case "drain": print("received \(try Blast.drain()) a second")
             default:
