@@ -7,7 +7,7 @@ private func broken(_ cause: String) -> StoreError { StoreError(.unavailable, ca
 @Suite struct EndpointFailoverTests {
     @Test(arguments: [StoreError.Kind.unauthenticated, .permissionDenied, .unsupported, .refused])
     func waitsUpToAMinuteForAnOperator(_ kind: StoreError.Kind) {
-        var failover = EndpointFailover(count: 2)
+        var failover = EndpointFailover(configured: 2, count: 2)
         var generator = SystemRandomNumberGenerator()
         var waits: [Duration] = []
         for _ in 0..<30 { waits.append(failover.failed(StoreError(kind, cause: "no"), using: &generator)) }
@@ -20,7 +20,7 @@ private func broken(_ cause: String) -> StoreError { StoreError(.unavailable, ca
     }
 
     @Test func triesEachOnceThenWaitsEverLonger() {
-        var failover = EndpointFailover(count: 3)
+        var failover = EndpointFailover(configured: 3, count: 3)
         var generator = SystemRandomNumberGenerator()
         var waits: [Duration] = []
         for number in 0..<30 {
@@ -36,6 +36,45 @@ private func broken(_ cause: String) -> StoreError { StoreError(.unavailable, ca
         #expect(!failover.allFailed)
         let wait = failover.failed(broken("again"), using: &generator)
         #expect(wait == .zero)
+    }
+
+    /// Members that etcd names itself, at addresses where perhaps nobody answers.
+    @Test func othersAreTriedOneARoundAndHoldNothingUp() {
+        var failover = EndpointFailover(configured: 2, count: 5)
+        var generator = SystemRandomNumberGenerator()
+        var order: [Int] = []
+        var waits: [Duration] = []
+        for number in 0..<12 {
+            order.append(failover.current)
+            waits.append(failover.failed(broken("cause \(failover.current)"), using: &generator))
+            #expect(failover.allFailed == (number > 0))
+        }
+        #expect(order == [0, 1, 2, 0, 1, 3, 0, 1, 4, 0, 1, 2])
+        #expect(waits.enumerated().allSatisfy { ($0.offset % 3 == 2) == ($0.element > .zero) })
+        #expect(failover.cause == "cause 0; cause 1")
+        // One of them works for a while.
+        _ = failover.failed(broken("cause 0"), using: &generator)
+        _ = failover.failed(broken("cause 1"), using: &generator)
+        #expect(failover.current == 3)
+        failover.succeeded()
+        _ = failover.failed(broken("cause 3"), using: &generator)
+        #expect(failover.current == 0 && !failover.allFailed)
+    }
+
+    @Test func othersComeAndGo() {
+        var failover = EndpointFailover(configured: 1, count: 1)
+        var generator = SystemRandomNumberGenerator()
+        _ = failover.failed(broken("down"), using: &generator)
+        #expect(failover.current == 0)
+        failover.resize(3)
+        _ = failover.failed(broken("down"), using: &generator)
+        _ = failover.failed(broken("down"), using: &generator)
+        _ = failover.failed(broken("down"), using: &generator)
+        #expect(failover.current == 2)
+        failover.resize(2)
+        #expect(failover.current == 0)
+        _ = failover.failed(broken("down"), using: &generator)
+        #expect(failover.current == 1)
     }
 
     @Test func rewritesGrowSeldom() throws {

@@ -25,20 +25,21 @@ extension EtcdLeaseRegistry {
     private func parse(_ text: [UInt8]?) -> ActiveConfig? {
         guard let text else {
             let cause = "there is no network config at \(store.configKey); put one with: \(store.configCommand)"
-            refuse(cause)
+            refuse(.unavailable(cause: cause), cause)
             return nil
         }
         do throws(ConfigError) {
             return ActiveConfig(text: text, value: try NetworkConfig(json: text))
         } catch {
-            refuse("\(store.configKey): \(error)")
+            let cause = "\(store.configKey): \(error)"
+            refuse(.configUnusable(cause: cause), cause)
             return nil
         }
     }
 
-    private func refuse(_ cause: String) {
+    private func refuse(_ condition: RegistryCondition, _ cause: String) {
         if config == nil {
-            report(.unavailable(cause: cause))
+            report(condition)
         } else if repeated.isDue(cause, at: clock.now) {
             logger.error("the last good network config is kept", metadata: ["cause": "\(cause)"])
         }

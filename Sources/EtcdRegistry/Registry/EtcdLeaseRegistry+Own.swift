@@ -35,18 +35,21 @@ extension EtcdLeaseRegistry {
     @discardableResult
     func attempt(_ what: String, _ body: () async throws -> Void) async throws -> Bool {
         let cause: String
+        let condition: RegistryCondition
         do {
             try await body()
             return true
         } catch let error as StoreError where isStarted && error.isAboutTheRequest {
             cause = error.description
+            condition = .unavailable(cause: cause)
         } catch let error where !(error is StoreError || error is CancellationError) {
             // The claim's: this host can't do what the config says.
             cause = "the network config cannot be used on this host: \(error)"
+            condition = .configUnusable(cause: "\(error)")
         }
         retryAt = clock.now + .seconds(60) * Double.random(in: 0.5...1)
         if own == nil {
-            report(.unavailable(cause: cause))
+            report(condition)
         } else if repeated.isDue(cause, at: clock.now) {
             logger.error("can't \(what), trying again", metadata: ["cause": "\(cause)"])
         }
@@ -72,7 +75,7 @@ extension EtcdLeaseRegistry {
                 record: record, lease: lease, renewAt: record.isReservation ? nil : clock.now,
                 isConfirmed: own.isConfirmed)
             rewrite.done()
-            if foreignWrites.areTooMany(withOneAt: clock.now) {
+            if foreignWrites.areTooMany(with: record.value, at: clock.now) {
                 sayPublicIPIsShared(
                     "this host's lease is written again and again by another", own,
                     "another host, or another daemon on this one, uses this host's PublicIP and so its subnet")
@@ -191,7 +194,11 @@ extension EtcdLeaseRegistry {
         for _ in 0..<Self.rewriteAttempts {
             guard let own, let config = config?.value else { return rewrite.done() }
             let wanted = try wanted(own, config)
-            switch try await session.replace(own.record, value: LeaseCodec.encode(wanted)) {
+            let value = LeaseCodec.encode(wanted)
+            let outcome = try await answered(value) { () async throws(StoreError) in
+                try await session.replace(own.record, value: value)
+            }
+            switch outcome {
             case .written(let record):
                 try hold(record, renewAt: record.isReservation ? nil : own.renewAt ?? clock.now)
                 mayHaveDoubles = true
@@ -282,7 +289,10 @@ extension EtcdLeaseRegistry {
     private func renew(_ session: any SubnetSession) async throws {
         guard let own else { return }
         do throws(StoreError) {
-            switch try await session.renew(own.record) {
+            let outcome = try await answered(own.record.value) { () async throws(StoreError) in
+                try await session.renew(own.record)
+            }
+            switch outcome {
             case .renewed(let record, let timeToLive):
                 self.own?.record = record
                 // No watcher may be told of it, and later writes depend on its revision.
@@ -303,6 +313,22 @@ extension EtcdLeaseRegistry {
                 logger.error(
                     "lease not renewed, trying again", metadata: ["subnet": "\(own.key)", "cause": "\(error)"])
             }
+        }
+    }
+}
+
+extension EtcdLeaseRegistry {
+    /// Writes this host's lease; notes when no answer comes, for then it may be done all the same.
+    private func answered<Outcome: Sendable>(
+        _ value: [UInt8], _ write: () async throws(StoreError) -> Outcome
+    ) async throws(StoreError) -> Outcome {
+        do throws(StoreError) {
+            let outcome = try await write()
+            foreignWrites.unanswered = nil
+            return outcome
+        } catch {
+            if !error.isAboutTheRequest { foreignWrites.unanswered = value }
+            throw error
         }
     }
 }

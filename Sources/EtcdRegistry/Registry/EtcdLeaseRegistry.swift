@@ -75,7 +75,7 @@ public actor EtcdLeaseRegistry: LeaseRegistry {
         self.renewMargin = renewMargin
         self.removalGrace = removalGrace
         self.logger = logger
-        failover = EndpointFailover(count: store.endpoints.count)
+        failover = EndpointFailover(configured: store.configuredEndpointCount, count: store.endpoints.count)
     }
 
     /// Endpoints are tried in turn, from the one that answered last.
@@ -136,6 +136,11 @@ extension EtcdLeaseRegistry {
             if repeated.isDue(cause, at: clock.now) {
                 saysUnavailable = true
                 logger.warning("registry unavailable, the data plane stays as it is", metadata: ["cause": "\(cause)"])
+            }
+        case .configUnusable(let cause):
+            if repeated.isDue(cause, at: clock.now) {
+                saysUnavailable = true
+                logger.error("the network config cannot be used", metadata: ["cause": "\(cause)"])
             }
         case .connected:
             if saysUnavailable {

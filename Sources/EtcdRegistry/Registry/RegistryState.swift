@@ -59,12 +59,17 @@ struct RewriteSchedule {
 /// Writes of our own key by others that change nothing: a stock daemon writes when it starts and once a day, a Weft
 /// that takes the lease over once. More in a short time come from two hosts or daemons with one PublicIP.
 struct ForeignWrites {
+    /// What a write of this host's that ended without an answer would have written.
+    var unanswered: [UInt8]?
     private var instants: [ContinuousClock.Instant] = []
 
     static let span = Duration.seconds(600)
     static let most = 2
 
-    mutating func areTooMany(withOneAt now: ContinuousClock.Instant) -> Bool {
+    /// - Parameter value: what is there now. Once it may be this host's own.
+    mutating func areTooMany(with value: [UInt8], at now: ContinuousClock.Instant) -> Bool {
+        defer { unanswered = nil }
+        if value == unanswered { return false }
         instants = instants.suffix(Self.most).filter { now - $0 < Self.span } + [now]
         return instants.count > Self.most
     }

@@ -37,6 +37,8 @@ public final class AutoSubnetStore: SubnetStore {
 
     /// The configured ones, and what the chosen API adds.
     public var endpoints: [String] { (chosen ?? v3).endpoints }
+    /// Without what the chosen API adds.
+    public var configuredEndpointCount: Int { v3.configuredEndpointCount }
     /// `<prefix>/config`.
     public var configKey: String { v3.configKey }
     /// As configured.

@@ -6,6 +6,8 @@ public protocol SubnetStore: Sendable {
     /// The places where it can be reached, first as an operator wrote them; at least one. What a session finds out may
     /// change what follows those.
     var endpoints: [String] { get }
+    /// How many of ``endpoints`` an operator wrote.
+    var configuredEndpointCount: Int { get }
     /// Where the config is, for messages: `/coreos.com/network/config`.
     var configKey: String { get }
     /// What a lease that is made lives without renewal.
@@ -17,6 +19,11 @@ public protocol SubnetStore: Sendable {
     ///
     /// - Throws: ``StoreError`` when there is no session to be had, and what `body` throws.
     func withSession(endpoint: Int, _ body: @Sendable (any SubnetSession) async throws -> Void) async throws
+}
+
+extension SubnetStore {
+    /// All of them.
+    public var configuredEndpointCount: Int { endpoints.count }
 }
 
 /// A connection to the registry. After an error of kind `unavailable`, `timedOut` or `noLeader` a caller starts

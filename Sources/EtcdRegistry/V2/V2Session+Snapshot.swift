@@ -37,14 +37,12 @@ extension V2Session {
     private func listLeases() async throws(StoreError) -> ([LeaseRecord], Int64) {
         let subject = RequestSubject("list leases", key: keys.subnets)
         let (body, index) = try await call(.read(keys.subnets), subject, expecting: [V2Failure.keyNotFound])
-        guard case .event(let event) = body else { return ([], index) }
+        guard case .event(let event) = body else { return (store.ages.aged(list: [], at: index), index) }
         guard event.node.isDirectory else {
             throw StoreError(
                 .refused, cause: "\(endpoint): \(keys.subnets) is a key and not a directory",
                 remedy: "delete it with: etcdctl rm \(keys.subnets)")
         }
-        let records = event.node.nodes.compactMap { keys.record($0).map(store.ages.aged) }
-        store.ages.forgetAll(but: records)
-        return (records, index)
+        return (store.ages.aged(list: event.node.nodes.compactMap(keys.record), at: index), index)
     }
 }

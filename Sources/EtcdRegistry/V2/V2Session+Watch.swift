@@ -81,7 +81,7 @@ extension V2Session {
         do {
             head = try await withTimeLimit(store.configuration.requestTimeout) { [client] in
                 // The head comes at once, the body with the event.
-                try await client.execute(http, deadline: .distantFuture)
+                try await client.answer(http)
             }
         } catch {
             throw StoreError(http: error, at: endpoint, subject)

@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Glibc
 import Leases
 import NIOCore
 import Synchronization
@@ -32,7 +33,7 @@ final class V2Session: SubnetSession {
         let http = request.http(endpoint, store.configuration.credentials)
         do {
             return try await withTimeLimit(store.configuration.requestTimeout) { [client] in
-                let head = try await client.execute(http, deadline: .distantFuture)
+                let head = try await client.answer(http)
                 return V2Answer(head, body: try await head.body.bytes(upTo: Self.maxAnswerBytes))
             }
         } catch {
@@ -100,7 +101,7 @@ extension V2Session {
         guard let answer = try? await send(request, RequestSubject("ask for authentication", key: "")),
             let json = try? JSONValue(answer: answer.body), json["enabled"] == .bool(false)
         else { return }
-        store.sayThatUserIsIgnored(user, at: endpoint)
+        store.ignoredUser.say(user, at: endpoint, to: store.logger)
     }
 
     /// Reads the list of members, now and then. It is for a rainy day, so that no failure is worth a word.
@@ -111,6 +112,30 @@ extension V2Session {
             answer.status == 200, let urls = try? EtcdMembers.clientURLs(answer.body)
         else { return }
         store.takeMembers(urls)
+    }
+}
+
+extension HTTPClient {
+    /// Sends a request, however long its answer takes.
+    ///
+    /// A server, or a proxy or firewall before it, may close a kept connection at the moment at which it is used again.
+    /// A request that changes nothing goes out once more then.
+    func answer(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
+        do {
+            return try await execute(request, deadline: .distantFuture)
+        } catch  where request.method == .GET && Self.isEndOfConnection(error) {
+            return try await execute(request, deadline: .distantFuture)
+        }
+    }
+
+    /// Whether a connection that was there came to its end, rather than that none could be made.
+    private static func isEndOfConnection(_ error: any Error) -> Bool {
+        switch error {
+        case let error as HTTPClientError: error == .remoteConnectionClosed
+        case let error as IOError: error.errnoCode == ECONNRESET || error.errnoCode == EPIPE
+        case let error as ChannelError: error == .ioOnClosedChannel || error == .outputClosed || error == .eof
+        default: false
+        }
     }
 }
 

@@ -9,6 +9,8 @@ import Synchronization
 public final class V2SubnetStore: SubnetStore {
     /// The configured URLs, in order; then those of other members, when etcd has named them.
     public var endpoints: [String] { (configuration.endpoints + members.withLock { $0 }).map(\.description) }
+    /// Without those of other members.
+    public var configuredEndpointCount: Int { configuration.endpoints.count }
     /// `<prefix>/config`.
     public var configKey: String { "\(configuration.prefix)/config" }
     /// An `etcdctl set` with an example config for VXLAN.
@@ -22,7 +24,7 @@ public final class V2SubnetStore: SubnetStore {
     let timing: V2Timing
     /// Outlives a session, as the leases do.
     let ages = V2LeaseAges()
-    private let saidThatUserIsIgnored = Mutex(false)
+    let ignoredUser = IgnoredUser()
     /// Members that are not configured, tried after those that are.
     private let members = Mutex<[EtcdEndpoint]>([])
     private let membersReadAt = Mutex<ContinuousClock.Instant?>(nil)
@@ -58,18 +60,6 @@ public final class V2SubnetStore: SubnetStore {
         // end: a connection attempt in a black hole has its own timeout.
         defer { Task { try? await client.shutdown() } }
         try await body(V2Session(store: self, endpoint: endpoint, client: client))
-    }
-
-    /// Says it once, and not with each session.
-    func sayThatUserIsIgnored(_ user: String, at endpoint: EtcdEndpoint) {
-        guard
-            saidThatUserIsIgnored.withLock({ said in
-                defer { said = true }; return !said
-            })
-        else { return }
-        logger.warning(
-            "etcd does not use authentication; the user is ignored",
-            metadata: ["endpoint": "\(endpoint)", "user": "\(user)"])
     }
 
     /// Whether the list of members is due to be read; if so, the caller reads it.

@@ -4,6 +4,20 @@ import Leases
 
 extension V3Session: MigrationTarget {
     func migrationSnapshot(reusing known: MigrationSnapshot?) async throws(StoreError) -> MigrationSnapshot {
+        for _ in 1..<Self.snapshotAttempts {
+            do throws(StoreError) {
+                return try await readSnapshot(reusing: known)
+            } catch {
+                // The history was compacted between one part and the next.
+                guard error.kind == .compacted else { throw error }
+            }
+        }
+        return try await readSnapshot(reusing: known)
+    }
+
+    private static let snapshotAttempts = 5
+
+    private func readSnapshot(reusing known: MigrationSnapshot?) async throws(StoreError) -> MigrationSnapshot {
         let config = try await list(keys.config, end: nil, "read the config", at: 0)
         let leases = try await list(keys.subnets, end: keys.subnetsEnd, "list leases", at: config.revision)
         let notes = try await list(keys.notes, end: keys.notesEnd, "list notes", at: config.revision)

@@ -74,14 +74,7 @@ final class V3Session: SubnetSession {
             token.withLock { $0 = answer.token }
         } catch let error as RPCError where error.message.contains("authentication is not enabled") {
             token.withLock { $0 = nil }
-            guard
-                store.saidThatUserIsIgnored.withLock({ said in
-                    defer { said = true }; return !said
-                })
-            else { return }
-            store.logger.warning(
-                "etcd does not use authentication; the user is ignored",
-                metadata: ["endpoint": "\(endpoint)", "user": "\(credentials.user)"])
+            store.ignoredUser.say(credentials.user, at: endpoint, to: store.logger)
         } catch {
             throw StoreError(error, at: endpoint, RequestSubject("log in", key: ""), user: credentials.user)
         }

@@ -23,8 +23,7 @@ public final class V3SubnetStore: SubnetStore {
     /// acquisition leaves none behind.
     let spare = Mutex<SpareLease?>(nil)
 
-    /// Said once, and not with each session.
-    let saidThatUserIsIgnored = Mutex(false)
+    let ignoredUser = IgnoredUser()
 
     /// Nothing is connected before the first session.
     public init(configuration: EtcdConfiguration, logger: Logger) {

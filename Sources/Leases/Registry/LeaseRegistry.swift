@@ -30,6 +30,8 @@ public enum RegistryCondition: Hashable, Sendable {
     case connected
     /// Not reachable or not usable; retried on and on. `cause` says why and what to do.
     case unavailable(cause: String)
+    /// It can be used, but the network config in it cannot, and there is no earlier one to go on with.
+    case configUnusable(cause: String)
 }
 
 /// What is new since the last update.

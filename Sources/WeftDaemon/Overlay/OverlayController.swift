@@ -316,7 +316,13 @@ actor OverlayController {
         case .connected?: health.set(.registryUnavailable, nil)
         case .unavailable(let cause)?:
             health.set(.registryUnavailable, cause)
+            if lease == nil { health.set(.configUnusable, nil) }
             tell("registry: \(cause)")
+        case .configUnusable(let cause)?:
+            // With a lease it is taken back when it is used.
+            health.set(.registryUnavailable, nil)
+            health.set(.configUnusable, cause)
+            tell("network config: \(cause)")
         case nil: break
         }
     }
