@@ -8,7 +8,7 @@ import Testing
 
 extension EtcdTests {
     /// The choice of an API, against real etcds.
-    @Suite(.timeLimit(.minutes(2))) struct AutoStoreTests {
+    @Suite(.timeLimit(.minutes(10))) struct AutoStoreTests {
         private func store(_ urls: [String], prefix: String, logs: LogLines? = nil) throws -> AutoSubnetStore {
             AutoSubnetStore(
                 configuration: try EtcdConfiguration(endpoints: urls, prefix: prefix),

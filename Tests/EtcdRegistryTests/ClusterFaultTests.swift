@@ -8,7 +8,7 @@ import Testing
 /// Members that stop answering. Most of the time nothing happens in these, so that they have a suite of their own.
 @Suite(
     .serialized, .enabled(if: EtcdServer.isInstalled, "needs /usr/bin/etcd and /usr/bin/etcdctl"),
-    .timeLimit(.minutes(5)))
+    .timeLimit(.minutes(10)))
 struct ClusterFaultTests {
     /// Connections stay until the client finds out by itself.
     @Test(arguments: StoreKind.etcds)
@@ -30,8 +30,8 @@ struct ClusterFaultTests {
     func leaderKilledInAClusterOfThree(_ kind: StoreKind) async throws {
         let cluster = try (1...3).map { try EtcdServer(name: "m\($0)") }
         for member in cluster { try await member.start(cluster: cluster, waits: false) }
-        try await eventually("the cluster answers") {
-            (try? cluster[0].control("endpoint", "health")) != nil
+        try await eventually("all members answer") {
+            cluster.allSatisfy { (try? $0.control("endpoint", "health")) != nil }
         }
         let bed = try await RegistryBed(kind, servers: cluster)
         let host = bed.host(previous: "10.5.200.0-24")
@@ -60,12 +60,14 @@ struct ClusterFaultTests {
     @Test func othersAreFoundOverV2() async throws {
         let cluster = try (1...3).map { try EtcdServer(name: "m\($0)") }
         for member in cluster { try await member.start(cluster: cluster, waits: false) }
-        try await eventually("the cluster answers") { (try? cluster[0].control("endpoint", "health")) != nil }
+        try await eventually("all members answer") {
+            cluster.allSatisfy { (try? $0.control("endpoint", "health")) != nil }
+        }
         try cluster[0].control2("set", "/net/config", networkConfig)
         let store = V2SubnetStore(
             configuration: try EtcdConfiguration(endpoints: [cluster[0].clientURL], prefix: "/net"),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-            timing: V2Timing(probeInterval: .milliseconds(200)))
+            timing: V2Timing(probeInterval: .milliseconds(200), memberInterval: .milliseconds(200)))
         let host = RunningRegistry(store, publicIP: IPv4Address(172, 30, 0, 1))
         try await host.acquired()
         try await eventually("the others are known") { store.endpoints.count == 3 }

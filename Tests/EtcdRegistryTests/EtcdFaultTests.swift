@@ -29,7 +29,7 @@ func feed(_ server: EtcdServer, _ transaction: String) throws {
 
 /// Faults of a real etcd.
 extension EtcdTests {
-    @Suite(.timeLimit(.minutes(5))) struct EtcdFaultTests {
+    @Suite(.timeLimit(.minutes(10))) struct EtcdFaultTests {
         @Test(arguments: StoreKind.etcds)
         func stoppedAndBackOnTheSameData(_ kind: StoreKind) async throws {
             let server = try EtcdServer()

@@ -6,7 +6,7 @@ import Testing
 
 /// Many hosts and many changes at once.
 extension EtcdTests {
-    @Suite(.timeLimit(.minutes(5))) struct EtcdLoadTests {
+    @Suite(.timeLimit(.minutes(10))) struct EtcdLoadTests {
         @Test(arguments: StoreKind.etcds)
         func twoStartedTogetherNeverHoldOneSubnet(_ kind: StoreKind) async throws {
             let server = try await SharedEtcd.server()

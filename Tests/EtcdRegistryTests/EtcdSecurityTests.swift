@@ -33,7 +33,7 @@ private struct Certificates {
 }
 
 extension EtcdTests {
-    @Suite(.timeLimit(.minutes(5))) struct EtcdSecurityTests {
+    @Suite(.timeLimit(.minutes(10))) struct EtcdSecurityTests {
         private func store(
             _ kind: StoreKind, _ url: String, tls: EtcdTLS = EtcdTLS(), user: EtcdCredentials? = nil
         ) throws -> any SubnetStore {

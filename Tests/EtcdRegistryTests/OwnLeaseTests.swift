@@ -21,7 +21,7 @@ private func watching(_ store: MemoryStore) async throws {
 }
 
 /// What becomes of this host's lease when writes fail, answers get lost, and others use its PublicIP.
-@Suite(.timeLimit(.minutes(2))) struct OwnLeaseTests {
+@Suite(.timeLimit(.minutes(10))) struct OwnLeaseTests {
     @Test(arguments: [StoreError.Kind.noSpace, .permissionDenied, .refused])
     func peersAreFollowedWhileNothingCanBeWritten(_ kind: StoreError.Kind) async throws {
         let store = store()
@@ -70,6 +70,27 @@ private func watching(_ store: MemoryStore) async throws {
         await host.stop()
     }
 
+    /// v2's renewals change the revision, as a foreign write does.
+    @Test func lostAnswersOfRenewalsAreOurs() async throws {
+        let store = store()
+        store.state.withLock { $0.renewalsChangeRevision = true }
+        let host = RunningRegistry(store, publicIP: ours)
+        let own = try await host.acquired()
+        try await watching(store)
+        store.state.withLock { $0.lostAnswersOfRenewals = 4 }
+        // A stock daemon's start makes a renewal due.
+        store.put(own.key.description, value("172.30.0.1"))
+        try await eventually("the last is answered") { store.state.withLock { $0.renewals } == 5 }
+        #expect(!host.now.log.contains { $0.contains("--public-ip") })
+        // What others write counts all the same.
+        for number in 1...2 {
+            store.put(own.key.description, value("172.30.0.1"))
+            try await eventually("it is renewed") { store.state.withLock { $0.renewals } == 5 + number }
+        }
+        try await host.until("it is said") { $0.log.contains { $0.contains("--public-ip") } }
+        await host.stop()
+    }
+
     @Test func aRewriteThatMeetsTheOldValueIsMadeAtOnce() async throws {
         let store = store()
         let host = RunningRegistry(store, publicIP: ours)
@@ -101,7 +122,7 @@ private func watching(_ store: MemoryStore) async throws {
         let store = store(#"{"Network":"10.5.0.0/16","Backend":{"Type":"unusable"}}"#)
         let host = RunningRegistry(store, publicIP: ours)
         try await host.until("it is said") {
-            if case .unavailable(let cause) = $0.condition { cause.contains("no such backend") } else { false }
+            if case .configUnusable(let cause) = $0.condition { cause.contains("no such backend") } else { false }
         }
         try await watching(store)
         #expect(store.state.withLock { $0.sessions == 1 && $0.snapshots == 1 && !$0.isPrepared })

@@ -16,7 +16,7 @@ private func store(config: String? = networkConfig, endpoints: [String] = ["memo
 }
 
 /// The state machine under every fault that a registry can have.
-@Suite(.timeLimit(.minutes(2))) struct RegistryFaultTests {
+@Suite(.timeLimit(.minutes(10))) struct RegistryFaultTests {
     // Getting a subnet.
 
     @Test func lostRaceTakesAnotherSubnet() async throws {

@@ -2,7 +2,7 @@ import Testing
 
 /// How long a condition may take to come true before a test fails: far more than it takes, since the machine may be
 /// busy.
-let patience = Duration.seconds(30)
+let patience = Duration.seconds(60)
 
 /// Polls until `condition` holds.
 ///

@@ -4,7 +4,7 @@ import Leases
 import Testing
 
 /// What a host relies on, whatever the registry: each case over every kind of it.
-@Suite(.serialized, .timeLimit(.minutes(5))) enum RegistryConformanceTests {}
+@Suite(.serialized, .timeLimit(.minutes(10))) enum RegistryConformanceTests {}
 
 private let small = #"{"Network":"10.5.0.0/22","SubnetLen":24,"Backend":{"Type":"vxlan"}}"#
 
@@ -168,7 +168,7 @@ extension RegistryConformanceTests {
             }
             try bed.putConfig(#"{"Network":"10.5.0.0/16","SubnetLen":"x"}"#)
             try await host.until("it says what is wrong") {
-                if case .unavailable(let cause) = $0.condition { cause.contains("SubnetLen") } else { false }
+                if case .configUnusable(let cause) = $0.condition { cause.contains("SubnetLen") } else { false }
             }
             try bed.putConfig(networkConfig)
             try await host.acquired()
@@ -219,7 +219,7 @@ extension RegistryConformanceTests {
             let bed = try await RegistryBed(kind, config: #"{"Network":"10.5.0.0/16","Backend":{"Type":"unusable"}}"#)
             let host = bed.host()
             try await host.until("it is said") {
-                if case .unavailable(let cause) = $0.condition { cause.contains("no such backend") } else { false }
+                if case .configUnusable(let cause) = $0.condition { cause.contains("no such backend") } else { false }
             }
             #expect(try await bed.records().isEmpty)
             try bed.putConfig(networkConfig)

@@ -5,7 +5,7 @@ import Leases
 import Testing
 
 /// What happens between a host and its registry, over every kind of it.
-@Suite(.serialized, .timeLimit(.minutes(5))) enum ConnectionConformanceTests {}
+@Suite(.serialized, .timeLimit(.minutes(10))) enum ConnectionConformanceTests {}
 
 extension ConnectionConformanceTests {
     /// Outages and spoilt answers.
@@ -38,7 +38,7 @@ extension ConnectionConformanceTests {
 
         @Test(arguments: StoreKind.etcds)
         func slowAnswersAreWaitedFor(_ kind: StoreKind) async throws {
-            let bed = try await RegistryBed(kind)
+            let bed = try await RegistryBed(kind, requestTimeout: longRequestTimeout)
             for host in 34...60 { try bed.put("10.5.\(host).0-24", leaseValue(host)) }
             bed.proxy?.setMode(.slow(milliseconds: 200))
             let host = bed.host(previous: "10.5.200.0-24")
@@ -162,10 +162,10 @@ extension ConnectionConformanceTests {
             let store: any SubnetStore
             if kind == .v2 {
                 try server.control2("set", "\(prefix)/config", networkConfig)
-                store = try v2Store(urls, prefix: prefix)
+                store = try v2Store(urls, prefix: prefix, requestTimeout: longRequestTimeout)
             } else {
                 try server.control("put", "\(prefix)/config", networkConfig)
-                store = try v3Store(urls, prefix: prefix)
+                store = try v3Store(urls, prefix: prefix, requestTimeout: longRequestTimeout)
             }
             let host = RunningRegistry(store, publicIP: IPv4Address(172, 30, 0, 1))
             try await host.acquired()

@@ -175,16 +175,28 @@ private func socketAddress(_ port: Int) -> sockaddr_in {
     return address
 }
 
+/// Below the kernel's own choice of ports: whoever connects in the meantime, to whatever, would be given one of those, and
+/// one that connects to a stopped server again and again would at last meet itself.
 func freePort() throws -> Int {
-    let (descriptor, port) = try listeningSocket()
-    close(descriptor)
-    return port
+    for _ in 0..<1_000 {
+        let port = Int.random(in: 10_000..<32_000)
+        guard GivenPorts.all.withLock({ $0.insert(port).inserted }) else { continue }
+        guard let (descriptor, _) = try? listeningSocket(port) else { continue }
+        close(descriptor)
+        return port
+    }
+    throw Failure(description: "no free port")
 }
 
-/// On a free port of loopback.
-func listeningSocket() throws -> (descriptor: Int32, port: Int) {
+/// In this process, whether they are in use yet or not.
+private enum GivenPorts {
+    static let all = Mutex<Set<Int>>([])
+}
+
+/// - Parameter port: of loopback; 0 for any that is free.
+func listeningSocket(_ port: Int = 0) throws -> (descriptor: Int32, port: Int) {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    var address = socketAddress(0)
+    var address = socketAddress(port)
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let code = withUnsafeMutablePointer(to: &address) {
         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -218,9 +230,9 @@ func isListening(_ port: Int) -> Bool {
     return true
 }
 
-/// Polls a condition; throws when it has not come true within half a minute.
+/// Polls a condition; throws when it has not come true within a minute.
 func eventually(_ what: String, _ condition: @Sendable () async throws -> Bool) async throws {
-    for _ in 0..<3_000 {
+    for _ in 0..<6_000 {
         if try await condition() { return }
         try await Task.sleep(for: .milliseconds(10))
     }

@@ -24,6 +24,8 @@ final class MemoryStore: SubnetStore {
         /// A create is not carried out before a watch is there.
         var createsWaitForWatch = false
         var losesAnswerOfNextWrite = false
+        /// How many of the next renewals.
+        var lostAnswersOfRenewals = 0
         /// Every write fails so; reads and the watch work.
         var writesFail: StoreError?
         /// What another does right after the next snapshot.
@@ -244,6 +246,10 @@ struct MemorySession: SubnetSession {
                 name: record.name, value: record.value, createRevision: record.createRevision,
                 modRevision: state.revision, isReservation: false)
             state.records[record.name] = renewed
+            if state.lostAnswersOfRenewals > 0 {
+                state.lostAnswersOfRenewals -= 1
+                throw StoreError(.timedOut, cause: "memory: no answer in time")
+            }
             return .renewed(renewed, timeToLive: store.leaseTimeToLive)
         }
     }

@@ -23,7 +23,8 @@ struct RegistryBed: Sendable {
 
     /// On the etcd that all tests share and behind a proxy, unless others are given.
     init(
-        _ kind: StoreKind, config: String? = networkConfig, ttl: Duration = .seconds(86400), servers: [EtcdServer] = []
+        _ kind: StoreKind, config: String? = networkConfig, ttl: Duration = .seconds(86400), servers: [EtcdServer] = [],
+        requestTimeout: Duration = .seconds(5)
     ) async throws {
         self.kind = kind
         prefix = uniquePrefix()
@@ -34,10 +35,10 @@ struct RegistryBed: Sendable {
             let server = try await SharedEtcd.server()
             let proxy = try TCPProxy(to: server.clientPort)
             (memory, self.servers, self.proxy) = (nil, [server], proxy)
-            store = try Self.store(kind, [proxy.url], prefix, ttl)
+            store = try Self.store(kind, [proxy.url], prefix, ttl, requestTimeout)
         } else {
             (memory, self.servers, proxy) = (nil, servers, nil)
-            store = try Self.store(kind, servers.map(\.clientURL), prefix, ttl)
+            store = try Self.store(kind, servers.map(\.clientURL), prefix, ttl, requestTimeout)
         }
         if let config { try putConfig(config) }
     }
@@ -45,9 +46,12 @@ struct RegistryBed: Sendable {
     private var server: EtcdServer? { servers.first(where: \.isRunning) }
 
     private static func store(
-        _ kind: StoreKind, _ urls: [String], _ prefix: String, _ ttl: Duration
+        _ kind: StoreKind, _ urls: [String], _ prefix: String, _ ttl: Duration,
+        _ requestTimeout: Duration
     ) throws -> any SubnetStore {
-        kind == .v2 ? try v2Store(urls, prefix: prefix, ttl: ttl) : try v3Store(urls, prefix: prefix, ttl: ttl)
+        kind == .v2
+            ? try v2Store(urls, prefix: prefix, ttl: ttl, requestTimeout: requestTimeout)
+            : try v3Store(urls, prefix: prefix, ttl: ttl, requestTimeout: requestTimeout)
     }
 
     /// A host whose registry it is.
@@ -60,7 +64,7 @@ struct RegistryBed: Sendable {
     /// Another host's store, past the proxy.
     func otherStore() throws -> any SubnetStore {
         guard let server else { return store }
-        return try Self.store(kind, [server.clientURL], prefix, .seconds(86400))
+        return try Self.store(kind, [server.clientURL], prefix, .seconds(86400), longRequestTimeout)
     }
 
     func putConfig(_ text: String?) throws {

@@ -8,7 +8,7 @@ import Testing
 
 extension EtcdTests {
     /// The v2 watch beyond what all registries do.
-    @Suite(.timeLimit(.minutes(2))) struct V2WatchTests {
+    @Suite(.timeLimit(.minutes(10))) struct V2WatchTests {
         /// etcd's history holds 1,000 events of the whole store, most of them of others.
         @Test func aQuietWatchKeepsUpWithTheHistory() async throws {
             let server = try await SharedEtcd.server()

@@ -19,7 +19,7 @@ struct Failure: Error {
 }
 
 func eventually(_ condition: @Sendable () -> Bool) async throws {
-    for _ in 0..<3_000 {
+    for _ in 0..<6_000 {
         if condition() { return }
         try await Task.sleep(for: .milliseconds(10))
     }
