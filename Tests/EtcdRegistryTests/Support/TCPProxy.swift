@@ -41,6 +41,7 @@ final class TCPProxy: Sendable {
                     return
                 }
                 guard let self, self.take(client) else {
+                    shutdown(client, Int32(SHUT_RDWR))
                     close(client)
                     continue
                 }
@@ -70,8 +71,11 @@ final class TCPProxy: Sendable {
         Thread.detachNewThread { [weak self] in
             Self.pump(client, server) { self?.state.withLock { $0.mode } ?? .hangUp }
             self?.state.withLock { $0.connections.subtract([client, server]) }
-            close(client)
-            close(server)
+            // A process that another test has started meanwhile may hold the descriptors too.
+            for connection in [client, server] {
+                shutdown(connection, Int32(SHUT_RDWR))
+                close(connection)
+            }
         }
         return true
     }

@@ -39,7 +39,11 @@ private final class ForgetfulServer: Sendable {
     }
 
     private func serve(_ client: Int32) {
-        defer { close(client) }
+        defer {
+            // A process that another test has started meanwhile may hold the descriptor too.
+            shutdown(client, Int32(SHUT_RDWR))
+            close(client)
+        }
         guard note(client) else { return }
         let body = #"{"errorCode":100,"message":"Key not found","cause":"/","index":7}"#
         let answer =
