@@ -33,6 +33,16 @@ public struct RouteKey: Hashable, Sendable {
 }
 
 extension RouteKey {
+    /// Of a route that gives way to another for the same block with the usual metric of IPv4, which is 0: a stock flanneld
+    /// that finds Weft's route in the place of its own takes it for that.
+    public static func yielding(_ destination: IPPrefix) -> RouteKey {
+        RouteKey(destination: destination, metric: yieldingMetric)
+    }
+    private static let yieldingMetric: UInt32 = 1024
+
+    /// The key of a route that gives way to this one; `nil` where this is such a one itself.
+    public var yielding: RouteKey? { metric == 0 ? .yielding(destination) : nil }
+
     /// Of a route that drops packets: its metric leaves the way to any other, such as that of a container engine's bridge
     /// for the same block.
     public static func blackhole(_ destination: IPPrefix) -> RouteKey {

@@ -81,7 +81,7 @@ struct DriftFilter {
         let name = KernelReader.interface(of: route, table)
         guard let wanted = state.routes.desired(key) else {
             // Ours without being wanted: somebody put it on an interface of ours.
-            return policy.ownership(of: route, on: name, isWanted: false) == .ours
+            return policy.ownership(of: route, on: name, isWanted: state.needs(key)) == .ours
                 && !state.departed.contains(.route(key))
         }
         // Without compat mode the kernel names the object alone.

@@ -182,7 +182,7 @@ struct KernelReader {
                 route.path = .nexthopObject(id: id, resolved: hop)
             }
             let name = Self.interface(of: route, table)
-            let isWanted = state.routes.desired(key) != nil
+            let isWanted = state.needs(key)
             switch policy.ownership(of: route, on: name, isWanted: isWanted) {
             case .ours where Self.value(of: route, on: name) != nil:
                 observed[key] = Self.value(of: route, on: name)

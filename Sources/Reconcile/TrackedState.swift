@@ -90,6 +90,11 @@ struct TrackedState {
             && routes.pending.allSatisfy { conflicts[$0] != nil }
     }
 
+    /// Whether a route with this key is wanted, or one that gives way to it, and that it so cuts off.
+    func needs(_ key: RouteKey) -> Bool {
+        routes.desired(key) != nil || key.yielding.map { routes.desired($0) != nil } ?? false
+    }
+
     mutating func replaceDesired(_ state: DesiredState) {
         fouPorts.replaceDesired(state.fouPorts.mapValues { .known($0) })
         links.replaceDesired(state.links.mapValues { .known($0, isUp: true) })

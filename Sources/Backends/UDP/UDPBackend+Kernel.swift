@@ -31,7 +31,7 @@ extension UDPBackend {
         state.links[interface] = LinkSpec(name: interface, kind: .fouTunnel(tunnel), mtu: mtu)
         state.addresses.insert(
             AddressKey(interface: interface, address: subnet.address, prefixLength: subnet.isIPv6 ? 128 : 32))
-        state.routes[RouteKey(destination: network)] = RouteSpec(interface: interface, gateway: nil)
+        state.routes[.yielding(network)] = RouteSpec(interface: interface, gateway: nil)
     }
 
     /// The interface has no one remote: each route's gateway is where the kernel sends to.

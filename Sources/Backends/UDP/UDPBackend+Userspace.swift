@@ -25,13 +25,13 @@ extension UDPBackend {
 
 extension DesiredState {
     /// A host prefix, so that no broadcast route comes with it, and a route for the network, which is put back when it
-    /// goes: one that comes with an address would not be.
+    /// goes: one that comes with an address would not be. It gives way to the one of a flannel that takes over.
     fileprivate mutating func addUserspaceFamily(
         _ network: IPPrefix, own subnet: IPPrefix, on device: InterfaceName
     ) {
         addresses.insert(
             AddressKey(interface: device, address: subnet.address, prefixLength: subnet.isIPv6 ? 128 : 32))
-        routes[RouteKey(destination: network)] = RouteSpec(interface: device, gateway: nil)
+        routes[.yielding(network)] = RouteSpec(interface: device, gateway: nil)
     }
 }
 

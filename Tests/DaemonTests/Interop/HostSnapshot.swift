@@ -37,6 +37,11 @@ struct HostSnapshot: Equatable {
         lines = try host.shell(script).split(separator: "\n").map { line in
             line.replacing("\\", with: " ").split(separator: " ").joined(separator: " ")
         }
+        // A TUN device has no MAC, and makes up another link-local address each time that it is made.
+        lines.removeAll { line in
+            line.contains("stable_secret") || line.contains("stable-privacy")
+                || (line.hasPrefix("route -6 local fe80::") && line.contains("dev flannel0 "))
+        }
         let files = try FileManager.default.contentsOfDirectory(atPath: host.directory)
         lines += files.filter { !$0.hasSuffix(".log") }.map { "file \($0)" }
         lines += host.subnetFileText.split(separator: "\n").map { "file subnet.env: \($0)" }

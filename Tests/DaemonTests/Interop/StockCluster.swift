@@ -6,25 +6,28 @@ import Testing
 struct StockCluster: Sendable {
     let lab: TestLab
     let stock: StockDaemon
+    /// The userspace plane of udp: one route for all peers, whose next hops the kernel does not know.
+    let isUDP: Bool
 
     /// What a test of a stock version is called with; empty without one, so that the test is skipped.
     struct Setting: Sendable, CustomTestStringConvertible {
         var stock: StockDaemon
         var config: String
+        var isUDP: Bool { config == TestLab.udp }
         var testDescription: String { "\(stock.version) \(config)" }
     }
 
     static let directRouting = #"{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan","DirectRouting":true}}"#
 
     static let settings: [Setting] = [StockDaemon.v3, StockDaemon.v2].compactMap { $0 }.flatMap { stock in
-        [TestLab.vxlan, TestLab.hostGateway, directRouting].map { Setting(stock: stock, config: $0) }
+        [TestLab.vxlan, TestLab.hostGateway, directRouting, TestLab.udp].map { Setting(stock: stock, config: $0) }
     }
 
     static func with(
         _ setting: Setting, hosts: Int, _ body: (StockCluster) async throws -> Void
     ) async throws {
         try await TestLab.with(hosts: hosts, config: nil) { lab in
-            let cluster = StockCluster(lab: lab, stock: setting.stock)
+            let cluster = StockCluster(lab: lab, stock: setting.stock, isUDP: setting.isUDP)
             try cluster.put("config", setting.config)
             try await body(cluster)
         }
@@ -102,7 +105,8 @@ struct StockCluster: Sendable {
         try host.start(isV2 ? ["--etcd-api=v2"] : [])
         try await host.waitUntilReady()
         try await eventually("weftd's own routes") {
-            try host.kernelText().count { $0.hasPrefix("route 10.5.") && $0.contains("proto 119") } == peers
+            guard !isUDP else { return host.health("/readyz")?.body.contains("tunnel:") ?? false }
+            return try host.kernelText().count { $0.hasPrefix("route 10.5.") && $0.contains("proto 119") } == peers
         }
     }
 
@@ -112,6 +116,13 @@ struct StockCluster: Sendable {
     /// starts; another start finds them.
     func makeWhole(_ stockHosts: [LabHost]) async throws {
         let all = lab.hosts.count - 1
+        guard !isUDP else {
+            for host in stockHosts {
+                host.stop(SIGKILL)
+                try await stock.start(host, peers: all)
+            }
+            return
+        }
         func isWhole(_ host: LabHost) throws -> Bool {
             try host.kernelText().count { $0.hasPrefix("route 10.5.") } == all
         }

@@ -109,7 +109,10 @@ struct ExpectedLease: Hashable, Sendable {
 
     /// What a host of the udp backend holds with the userspace plane, whoever its peers are.
     func udpHost(mtu: Int = 1472) -> [String] {
-        ["address \(subnet.address)/32", "link tun mtu \(mtu) - up", "route 10.5.0.0/16 dev flannel0 proto 119"]
+        [
+            "address \(subnet.address)/32", "link tun mtu \(mtu) - up",
+            "route 10.5.0.0/16 dev flannel0 proto 119 metric 1024",
+        ]
     }
 
     var hostGatewayPeer: [String] { ["route \(subnet) via \(publicIP) dev eth0 proto 119"] }
