@@ -18,6 +18,7 @@ test: test-dependencies check-modules lint
 	Tests/PackagingTests/mk-docker-opts.sh
 	Tests/PackagingTests/install.sh
 	Tests/PackagingTests/operations.py
+	Tests/AttachTests/run.py
 	Tests/TutorialTests/run.py namespaces
 	Tests/TutorialTests/run.py machines
 

@@ -77,6 +77,7 @@ put 755 weftd /usr/local/bin/weftd
 put 755 weft /usr/local/bin/weft
 put 755 mk-docker-opts.sh /usr/local/libexec/weft/mk-docker-opts.sh
 put 644 weftd.service /etc/systemd/system/weftd.service
+put 644 weft-attach.service /etc/systemd/system/weft-attach.service
 put 644 networkd/10-weft.link /etc/systemd/network/10-weft.link
 put 644 networkd/10-weft.network /etc/systemd/network/10-weft.network
 put 644 networkd/10-weft-routes.conf /etc/systemd/networkd.conf.d/10-weft-routes.conf

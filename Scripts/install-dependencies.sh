@@ -27,6 +27,9 @@ if [ "${1:-}" = test ] && [ "$(id -u)" = 0 ]; then
     need ping iputils-ping
     need python3 python3
     need qemu-system-x86_64 qemu-system-x86
+    need ovs-vsctl openvswitch-switch
+    need tc iproute2
+    need setpriv util-linux
     need mmdebstrap mmdebstrap
     need mkfs.ext4 e2fsprogs
     need ldd libc-bin

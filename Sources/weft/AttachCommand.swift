@@ -68,8 +68,8 @@ struct AttachCommand: AsyncParsableCommand {
             if list { return show() }
             if watch { return try await AttachRun.watch(state.attacher, untilIdle: untilIdle) }
             if wait {
-                return try await AttachRun.wait(
-                    name.map { try InterfaceName(argument: $0) } ?? AttachmentRequest.usualName)
+                let name = try name.map { try InterfaceName(argument: $0) } ?? AttachmentRequest.usualName
+                return try await AttachRun.wait(name, with: state.attacher)
             }
             var arguments = AttachArguments(words: words)
             arguments.name = name

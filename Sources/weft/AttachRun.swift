@@ -25,7 +25,7 @@ enum AttachRun {
         _ command: PipeworkCommandLine, with attacher: Attacher, state: AttachState, watches: Bool
     ) async throws {
         switch command {
-        case .wait(let name): try await wait(name)
+        case .wait(let name): try await wait(name, with: attacher)
         case .run(let tool, let container, let arguments):
             let file = try await attacher.namespaceFile(of: container)
             // This thread alone moves, and it is the one that becomes the program.
@@ -40,8 +40,9 @@ enum AttachRun {
     }
 
     /// Waits until an interface of this namespace is up and has a carrier.
-    static func wait(_ name: InterfaceName) async throws {
-        while (try? TextFile.read("/sys/class/net/\(name)/carrier"))?.hasPrefix("1") != true {
+    static func wait(_ name: InterfaceName, with attacher: Attacher) async throws {
+        // By netlink, since /sys may be another namespace's.
+        while !attacher.isReady(name) {
             try await Task.sleep(for: .milliseconds(100))
         }
     }

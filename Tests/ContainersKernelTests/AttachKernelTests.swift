@@ -81,6 +81,14 @@ import Testing
         #expect(try ground.network(ground.host).links().contains { $0.name.text == "br7" })
         _ = try await ground.attacher.detach(reference, name: try name("eth2"))
         #expect(try ground.changes(since: before).isEmpty)
+        // In whatever order several go at once.
+        for _ in 0..<6 {
+            for (name, pair) in [("eth1", "one"), ("eth2", "two"), ("eth3", "three")] {
+                _ = try await ground.attacher.attach(try ground.request("br7 -i \(name) -l \(pair) W 0/0"))
+            }
+            _ = try await ground.attacher.detach(reference)
+            #expect(try ground.changes(since: before).isEmpty)
+        }
         // An address of the operator's makes the bridge the operator's.
         _ = try await ground.attacher.attach(try ground.request("br7 W 0/0"))
         try AttachGround.run("ip", "-n", ground.host, "addr", "add", "10.9.0.254/24", "dev", "br7")

@@ -97,6 +97,12 @@ public struct Attacher: Sendable {
         return (try? network.links().contains { $0.name.text == name }) ?? false
     }
 
+    /// Whether an interface of the host is up and has a carrier.
+    public func isReady(_ name: InterfaceName) -> Bool {
+        guard let network = try? NamespaceNetwork("the host", namespace: hostNamespace) else { return false }
+        return (try? network.link(name)?.flags.contains([.up, .lowerUp])) ?? false
+    }
+
     /// The container's namespace, for a program that is to run in it.
     public func namespaceFile(
         of reference: ContainerReference
@@ -227,6 +233,9 @@ public struct Attacher: Sendable {
     /// Undoes an attachment and forgets it, unless it could not be undone.
     func undo(_ record: AttachmentRecord, isRollback: Bool = false) async -> [AttachError] {
         var failures: [AttachError] = []
+        // Another that was undone since may have left it a bridge.
+        var record = store.load().records.first { $0.id == record.id } ?? record
+        if record.boot != Boot.id { record = record.survivingBoot }
         do {
             var container: ResolvedContainer?
             if record.isTargetAlive { container = try held(record) }

@@ -152,6 +152,9 @@ struct ContainerFinder: Sendable {
         if case (let space, .some(let rest)) = name.halves(at: "/") {
             (wantedSpace, id) = (String(space), String(rest))
         }
+        // ctr waits for ten seconds where nobody listens.
+        let socket = getenv("CONTAINERD_ADDRESS").map { String(cString: $0) } ?? "/run/containerd/containerd.sock"
+        guard isNamed || access(socket, F_OK) == 0 else { return [] }
         guard let spaces = try await ask("ctr", ["namespaces", "ls", "--quiet"], isNamed: isNamed) else { return [] }
         var found: [Candidate] = []
         for space in spaces.split(whereSeparator: \.isWhitespace).map(String.init)

@@ -15,7 +15,11 @@ struct CommandTool: Sendable {
 
     /// The path of a program; `nil` when it is not installed.
     func find(_ name: String) -> String? {
-        directories.lazy.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
+        directories.lazy.map { "\($0)/\(name)" }.first { path in
+            // Of a directory, X_OK says that it may be entered.
+            var status = stat()
+            return access(path, X_OK) == 0 && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+        }
     }
 
     /// What a program left behind.

@@ -79,6 +79,15 @@ struct AttachmentRecord: Hashable, Codable, Sendable {
         }
     }
 
+    /// With nothing but what outlives the kernel: Open vSwitch's database. Of the rest another may have the name by now.
+    var survivingBoot: AttachmentRecord {
+        var copy = self
+        copy.performed = allSteps.filter { if case .addPort = $0.step { true } else { false } }
+        copy.pending = nil
+        copy.owned = owned.filter { $0.kind == .openVSwitch }
+        return copy
+    }
+
     /// Every step that may have been done.
     var allSteps: [PerformedStep] { performed + (pending.map { [$0] } ?? []) }
 

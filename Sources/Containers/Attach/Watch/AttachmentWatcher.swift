@@ -25,7 +25,7 @@ public struct AttachmentWatcher: Sendable {
     /// - Parameter report: gets each note once, until it changes.
     /// - Throws: ``AttachError`` when another watcher runs, or the records cannot be reached.
     public func run(report: @Sendable (Attacher.Note) -> Void) async throws {
-        let own = try WatcherLock(attacher)
+        let own = try await lock()
         defer { withExtendedLifetime(own) {} }
         let (wakes, waker) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let sources = try WakeSources(directory: attacher.store.directory, waker: waker)
@@ -53,6 +53,19 @@ public struct AttachmentWatcher: Sendable {
                 // Ends at once when the task is cancelled.
                 _ = await iterator.next()
                 timer.cancel()
+            }
+        }
+    }
+}
+
+extension AttachmentWatcher {
+    /// A service waits for one that a command left behind, and takes its place when that ends.
+    private func lock() async throws -> WatcherLock {
+        while true {
+            do {
+                return try WatcherLock(attacher)
+            } catch  where error is AttachError && !endsWhenIdle {
+                try await Task.sleep(for: .seconds(1))
             }
         }
     }
