@@ -145,8 +145,9 @@ let package = Package(
         .testTarget(
             name: "WeftDaemonTests",
             dependencies: [
-                "Backends", "IPNetwork", "KernelState", "Leases", "LinuxSystem", "Netlink", "Operations", "Tunnel",
-                "WeftDaemon",
+                "Backends", "IPNetwork", "KernelState", "Leases", "LinuxSystem", "Netlink", "NetlinkTesting",
+                "Operations",
+                "Reconcile", "Tunnel", "WeftDaemon", logging,
             ],
             swiftSettings: strict),
         .testTarget(

@@ -5,8 +5,8 @@ import Netlink
 
 extension FOUTunnelSpec {
     /// Such that the wire has what a userspace daemon sends: UDP with a time to live of 64, of type of service 0 but for
-    /// congestion marks. DF is as in the inner packet, so that one without may be fragmented on the way and one with is
-    /// answered with the path's MTU. IPv4 goes without a UDP checksum, as VXLAN does, IPv6 with one, since sockets take
+    /// congestion marks, and DF: the kernel sets it on all packets of a tunnel with a TTL of its own. What is too large for
+    /// the path is answered with its MTU, or fragmented before it is wrapped. IPv4 goes without a UDP checksum, as VXLAN does, IPv6 with one, since sockets take
     /// none without.
     var settings: IPTunnelSettings {
         var settings = IPTunnelSettings(local: local, innerProtocol: local.isIPv6 ? 41 : 4, ttl: 64)
@@ -17,15 +17,16 @@ extension FOUTunnelSpec {
             settings.flags = IPTunnelSettings.ignoreEncapsulationLimit
         } else {
             settings.tos = 0
-            settings.setsDoNotFragment = false
+            settings.setsDoNotFragment = true
         }
         return settings
     }
 
-    var linkKind: LinkKind { local.isIPv6 ? .ip6tnl(settings) : .ipip(settings) }
+    /// What makes such an interface.
+    public var linkKind: LinkKind { local.isIPv6 ? .ip6tnl(settings) : .ipip(settings) }
 
     /// `nil` for a tunnel that is another thing than one over Foo-over-UDP.
-    init?(_ settings: IPTunnelSettings) {
+    public init?(_ settings: IPTunnelSettings) {
         guard
             let local = settings.local, let encapsulation = settings.encapsulation, encapsulation.type == .fou,
             !settings.external
@@ -33,6 +34,8 @@ extension FOUTunnelSpec {
         self.init(local: local, port: encapsulation.destinationPort)
         var held = settings
         held.otherAttributes = []
+        // What the kernel decides by itself, and would be changed for ever.
+        held.setsDoNotFragment = self.settings.setsDoNotFragment
         isAltered = held != self.settings
     }
 }

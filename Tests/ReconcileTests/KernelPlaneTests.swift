@@ -93,7 +93,7 @@ import Testing
             return
         }
         #expect(tunnel.local == IPAddress(local) && tunnel.remote == nil && tunnel.ttl == 64)
-        #expect(tunnel.setsDoNotFragment == false && tunnel.innerProtocol == 4)
+        #expect(tunnel.setsDoNotFragment == true && tunnel.innerProtocol == 4)
         #expect(tunnel.encapsulation == TunnelEncapsulation(type: .fou, destinationPort: port))
         #expect(link.mtu == 1472 && link.flags.contains(.up))
         #expect(try routes() == ["10.5.0.0/16", "10.5.34.0/24"])

@@ -22,7 +22,7 @@ OUT = ROOT / ".build/tutorial"
 class Machine(Host):
     slowness = 5
 
-    def __init__(self, number, directory, cable):
+    def __init__(self, number, directory, cable, processors=1):
         super().__init__(f"host{number}", f"172.30.0.{10 + number}")
         self.directory = directory
         self.socket_path = f"{directory}/{self.name}.console"
@@ -30,7 +30,7 @@ class Machine(Host):
         self.requests = 0
         self.lock = threading.Lock()
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg", "-m", "1024", "-smp", "1",
+            ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg", "-m", "1024", "-smp", str(processors),
              "-nodefaults", "-no-user-config", "-display", "none", "-kernel", str(OUT / "vmlinuz"),
              "-initrd", str(OUT / "initrd"),
              "-append", f"console=ttyS0 quiet loglevel=4 systemd.hostname={self.name} systemd.show_status=error "
@@ -122,11 +122,14 @@ def prepare():
         raise Failure("the machines' system cannot be made; the reason is above")
 
 
-def make_disk(daemon, release):
-    """A disk with a release tree in /root/weft: the given one, or one that is made of the debug build."""
+def make_disk(daemon, release, more=None):
+    """A disk with a release tree in /root/weft: the given one, or one that is made of the debug build. `more` is called
+    with a folder that is laid over the root."""
     with tempfile.TemporaryDirectory() as directory:
         libraries = pathlib.Path(directory, "libraries")
         libraries.mkdir()
+        if more:
+            more(libraries)
         if release is None:
             release = pathlib.Path(directory, "release")
             debug_release(daemon, release, libraries)

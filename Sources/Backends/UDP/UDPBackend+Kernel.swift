@@ -5,7 +5,7 @@ import LinuxSystem
 
 extension UDPBackend {
     /// For each family a tunnel interface, the FOU port that its packets come in by, and a route for the whole network, so
-    /// that what no peer has is answered with an ICMP error and leaves by no other way, as with the userspace plane.
+    /// that what no peer has leaves by no other way.
     ///
     /// The FOU port of a family hands on packets of one family, and cannot tell them apart: the outer packets' family says
     /// which. So IPv4 goes in IPv4 and IPv6 in IPv6, each by a port and an interface of its own.
@@ -54,5 +54,8 @@ extension UDPBackend {
     }
 
     /// What the other plane has, which goes.
-    public var formerInterfaces: Set<InterfaceName> { [Self.interface, Self.interfaceIPv6] }
+    public var formerInterfaces: Set<InterfaceName> { Self.interfaces }
+
+    /// The names that the interfaces of either plane have.
+    public static let interfaces: Set<InterfaceName> = [interface, interfaceIPv6]
 }

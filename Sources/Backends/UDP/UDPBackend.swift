@@ -59,6 +59,17 @@ public struct UDPBackend: Backend {
         }
     }
 
+    /// Whether the config leaves the kernel plane open, so that it is worth asking the kernel; false for bad options.
+    public static func mayUseKernel(_ config: NetworkConfig) -> Bool {
+        config.backendType == type && ((try? UDPOptions(config.backend))?.dataPlane ?? .userspace) != .userspace
+    }
+
+    /// The config that the options were read from.
+    public var backendConfig: JSONValue { config.backend }
+
+    /// Whether the config leaves the choice of the plane to the host.
+    public var choosesFreely: Bool { options.dataPlane == .auto }
+
     /// Outer IP and UDP headers, in bytes: 20 + 8 and 40 + 8.
     static let overheadIPv4: UInt32 = 28
     static let overheadIPv6: UInt32 = 48

@@ -13,6 +13,12 @@ public struct UDPPlaneChoice: Hashable, Sendable, CustomStringConvertible {
     /// In words that follow "since".
     public var reason: String
 
+    /// Both fields as given.
+    public init(plane: UDPPlane, reason: String) {
+        self.plane = plane
+        self.reason = reason
+    }
+
     /// For example `userspace, since Backend.DataPlane says so`.
     public var description: String { "\(plane.rawValue), since \(reason)" }
 }

@@ -34,8 +34,7 @@ actor OverlayController {
     private var rejections: [String: String] = [:]
     private var writtenFile: String?
     private var isAnnounced = false
-    /// What carries the packets of the udp backend; `nil` with another backend.
-    private var plane: UDPPlaneChoice?
+    private var planes: PlaneChooser
     private var status = ""
 
     init(
@@ -45,6 +44,8 @@ actor OverlayController {
         self.configuration = configuration
         self.host = host
         self.kernel = kernel
+        planes = PlaneChooser(
+            probe: KernelPlaneProbe(kernel: kernel, fou: FOUSocket()), health: health, logger: logger)
         self.reconciler = reconciler
         self.firewall = firewall
         self.tunnel = tunnel
@@ -98,14 +99,20 @@ actor OverlayController {
     /// Makes the whole desired state anew: on the first update, and when something that all of it depends on changed.
     private func rebuild() async {
         guard let lease, let config = config?.limited(to: lease.key) else { return }
+        // A second time when the udp backend's data plane failed and another is to take its place.
+        if await !rebuild(config, lease) { _ = await rebuild(config, lease) }
+    }
+
+    /// - Returns: whether it is to be done again, with another data plane.
+    private func rebuild(_ config: NetworkConfig, _ lease: Lease) async -> Bool {
         let backend: any Backend
         do throws(BackendError) {
-            backend = try BackendCatalogue.make(config: config, host: host)
+            backend = try BackendCatalogue.make(config: config, host: planes.facts(host, for: config))
         } catch {
             if health.set(.configUnusable, "\(error)") {
                 logger.error("the network config cannot be used on this host", metadata: ["error": "\(error)"])
             }
-            return
+            return true
         }
         health.set(.configUnusable, nil)
         mtu = backend.mtu
@@ -121,18 +128,25 @@ actor OverlayController {
         self.overlay = overlay
         let networks = [config.ipv4.map { IPPrefix.v4($0.network) }, config.ipv6.map { .v6($0.network) }]
         // What an earlier process's tunnel left is removed when it is of no more use.
-        let owned = backend.ownInterfaces.union([await tunnel.formerDevice].compactMap { $0 })
-        let policy = OwnershipPolicy(interfaces: owned, networks: networks.compactMap { $0 })
-        note((backend as? UDPBackend)?.choice)
+        let left = planes.takeLeftovers()
+        let owned = backend.ownInterfaces.union(backend.formerInterfaces).union(left.interfaces)
+            .union([await tunnel.formerDevice].compactMap { $0 })
+        let policy = OwnershipPolicy(
+            interfaces: owned, networks: networks.compactMap { $0 }, fouPorts: backend.ownPorts.union(left.ports))
         await tunnel.prepare(for: desired.tunnel)
         async let firewallDone: Void = updateFirewall()
         await reconciler.setDesired(desired, policy: policy)
-        await reconciler.reconcile()
+        let report = await reconciler.reconcile()
+        guard planes.judge(report, of: backend) else {
+            await firewallDone
+            return false
+        }
         await tunnel.set(desired.tunnel, nextHops: desired.nextHops)
         noteRefusals()
         await writeSubnetFile()
         await firewallDone
         await noteKernel()
+        return true
     }
 
     private func updateFirewall() async {
@@ -221,7 +235,8 @@ actor OverlayController {
         guard let lease, let config, let overlay else { return }
         report.describe(
             OverlaySnapshot(
-                lease: lease, backend: config.backendType + (plane.map { " (\($0.plane.rawValue))" } ?? ""), host: host,
+                lease: lease, backend: config.backendType + (planes.current.map { " (\($0.plane.rawValue))" } ?? ""),
+                host: host,
                 mtu: mtu, devices: peerInterfaces,
                 overlay: overlay, ages: ages, rejections: rejections, conflicts: conflicts),
             links: (try? kernel.links()) ?? [])
@@ -252,7 +267,7 @@ actor OverlayController {
         }
         let text =
             "subnet \(lease.key), \(overlay?.servedCount ?? 0) peers"
-            + (plane.map { ", \($0.plane.rawValue) plane" } ?? "")
+            + (planes.current.map { ", \($0.plane.rawValue) plane" } ?? "")
         guard !isAnnounced else {
             tell(text)
             return
@@ -285,16 +300,6 @@ actor OverlayController {
         guard text != status else { return }
         status = text
         notifier.status(text)
-    }
-
-    private func note(_ choice: UDPPlaneChoice?) {
-        guard choice != plane else { return }
-        plane = choice
-        health.note("data plane", choice.map { "\($0)" })
-        guard let choice else { return }
-        logger.notice(
-            "the udp backend's data plane",
-            metadata: ["plane": "\(choice.plane.rawValue)", "reason": "\(choice.reason)"])
     }
 
     private func note(_ status: FirewallStatus) {
