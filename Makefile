@@ -19,6 +19,7 @@ test: test-dependencies check-modules lint
 	Tests/PackagingTests/install.sh
 	Tests/PackagingTests/operations.py
 	Tests/AttachTests/run.py
+	Tests/AttachTests/machine.py
 	Tests/TutorialTests/run.py namespaces
 	Tests/TutorialTests/run.py machines
 

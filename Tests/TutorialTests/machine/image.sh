@@ -48,7 +48,8 @@ modules() {
     cd kernel
     cp -R --parents arch block crypto lib net fs/ext4 fs/jbd2 fs/mbcache.ko fs/overlayfs fs/fuse fs/autofs \
         drivers/virtio drivers/block drivers/char/hw_random drivers/net/*virtio* drivers/net/net_failover.ko \
-        drivers/net/vxlan drivers/net/veth.ko drivers/net/dummy.ko drivers/net/tun.ko "$target/kernel"
+        drivers/net/vxlan drivers/net/veth.ko drivers/net/dummy.ko drivers/net/tun.ko drivers/net/macvlan.ko \
+        drivers/net/ipvlan "$target/kernel"
     chroot "$base" depmod "$version"
     mv "$out/kernel/boot/vmlinuz-$version" "$out/vmlinuz"
 }

@@ -64,9 +64,10 @@ extension AttachmentWatcher {
         while true {
             do {
                 return try WatcherLock(attacher)
-            } catch  where error is AttachError && !endsWhenIdle {
-                try await Task.sleep(for: .seconds(1))
+            } catch {
+                guard error is AttachError, !endsWhenIdle else { throw error }
             }
+            try await Task.sleep(for: .seconds(1))
         }
     }
 }
