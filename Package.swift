@@ -114,7 +114,8 @@ let package = Package(
             name: "NetlinkTests", dependencies: ["CLinux", "LinuxSystem", "IPNetwork", "Netlink", "NetlinkTesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "NetlinkKernelTests", dependencies: ["LinuxSystem", "IPNetwork", "Netlink"], swiftSettings: strict),
+            name: "NetlinkKernelTests", dependencies: ["LinuxSystem", "IPNetwork", "Netlink", "NetlinkTesting"],
+            swiftSettings: strict),
         .testTarget(name: "LeasesTests", dependencies: ["Leases", "IPNetwork"], swiftSettings: strict),
         .testTarget(
             name: "BackendsTests", dependencies: ["Backends", "IPNetwork", "KernelState", "Leases", "LinuxSystem"],

@@ -10,7 +10,9 @@ import Synchronization
 /// It starts with a loopback interface, index 1, that is up. Among what it does as Linux does: an interface's end or
 /// its being set down takes routes, neighbours and nexthop objects along (IPv6 addresses as well), without a word
 /// about the IPv4 routes; an address brings its local, broadcast and connected routes; a new hardware address empties
-/// the neighbour table; what a VXLAN cannot change is refused.
+/// the neighbour table; what a VXLAN cannot change is refused. Of IPv6: link-local addresses and duplicate address
+/// detection, which ends with ``finishDuplicateDetection(_:)``; routes of one destination that share their next hops; no
+/// IPv6 where the MTU is below 1280; gateways that are refused as not on the link.
 public final class FakeKernel: RouteNetlink {
     private struct Contents {
         var state = FakeState()
@@ -82,6 +84,17 @@ public final class FakeKernel: RouteNetlink {
         contents.withLock { contents in
             defer { Self.publish(&contents) }
             return contents.state.makeTun(name)
+        }
+    }
+
+    /// Ends duplicate address detection, which Linux does after a second: until then an IPv6 address that was added without
+    /// ``AddressFlags/noDuplicateDetection`` is tentative, cannot be a source, and subscribers have not heard of it.
+    ///
+    /// - Parameter isDuplicate: whether another host was found to have the address, which then stays unusable.
+    public func finishDuplicateDetection(_ isDuplicate: (Address) -> Bool = { _ in false }) {
+        contents.withLock { contents in
+            contents.state.finishDuplicateDetection(isDuplicate)
+            Self.publish(&contents)
         }
     }
 

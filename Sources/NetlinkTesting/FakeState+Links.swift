@@ -90,6 +90,7 @@ extension FakeState {
             link.controller = controller == 0 ? nil : controller
         }
         if let generation = change.addressGeneration { link.addressGeneration = generation }
+        let hadIPv6 = links[change.index]?.hasIPv6 ?? false
         var hasNewAddress = false
         if let address = change.hardwareAddress, address != link.hardwareAddress {
             guard address.isValidUnicast else { throw Refusal(EADDRNOTAVAIL) }
@@ -99,6 +100,8 @@ extension FakeState {
         links[change.index] = link
         // neigh_changeaddr: permanent entries go too.
         if hasNewAddress { removeNeighbours { $0.interface == change.index } }
+        if hadIPv6, !link.hasIPv6 { endIPv6(change.index) }
+        if !hadIPv6, link.hasIPv6 { beginIPv6(change.index) }
         if let isUp = change.isUp, isUp != link.flags.contains(.up) {
             if isUp { setUp(change.index) } else { setDown(change.index) }
         }
@@ -129,24 +132,23 @@ extension FakeState {
         links[index]?.flags.formUnion([.up, .running, .lowerUp])
         links[index]?.operationalState = .unknown
         for address in addresses where address.interface == index { addPrefixRoute(of: address) }
+        beginIPv6(index)
     }
 
     private mutating func setDown(_ index: Int32) {
         links[index]?.flags.subtract([.up, .running, .lowerUp])
         links[index]?.operationalState = .down
-        removeWhatNeedsLink(index) { route in route.destination.isIPv6 || route.type != .local }
+        removeWhatNeedsLink(index) { route in route.type != .local }
         removeForwardingEntries { $0.interface == index && !$0.state.contains(.permanent) }
-        for address in addresses where address.interface == index && address.address.isIPv6 {
-            events.append(.addressRemoved(address))
-        }
-        addresses.removeAll { $0.interface == index && $0.address.isIPv6 }
+        endIPv6(index)
     }
 
     /// Routes (those that `isLost` picks), neighbours and nexthop objects.
     private mutating func removeWhatNeedsLink(_ index: Int32, _ isLost: (Route) -> Bool) {
         for nexthop in nexthops.values where nexthop.interface == index { removeNexthop(nexthop.id) }
         // Linux flushes IPv4 routes of an interface without a word.
-        removeRoutes(silentlyForIPv4: true) { $0.uses(index) && isLost($0) }
+        removeRoutes(silentlyForIPv4: true) { !$0.destination.isIPv6 && $0.uses(index) && isLost($0) }
+        removeIPv6Routes(through: index)
         removeNeighbours { $0.interface == index }
     }
 

@@ -4,7 +4,10 @@ import Netlink
 
 extension FakeState {
     mutating func replace(_ neighbour: Neighbour) throws(Refusal) {
-        _ = try existingLink(neighbour.interface)
+        let link = try existingLink(neighbour.interface)
+        guard !neighbour.address.isIPv6 || link.hasIPv6 else {
+            throw Refusal(EINVAL, "IPv6 is disabled on this device")
+        }
         guard neighbour.linkLayer != nil || neighbour.state.isDisjoint(with: [.permanent, .reachable]) else {
             throw Refusal(EINVAL, "No link layer address given")
         }

@@ -9,7 +9,10 @@ extension FakeState {
         var route = try completed(route)
         route.flags = []
         let key = RouteKey(route)
-        if key.destination.isIPv6 { route.metric = key.metric }
+        if key.destination.isIPv6 {
+            route.metric = key.metric
+            return try insertIPv6(route, key, insertion)
+        }
         switch insertion {
         case .add:
             guard routes[key] == nil else { throw Refusal(EEXIST) }
@@ -34,6 +37,7 @@ extension FakeState {
         }
         for key in keys {
             guard let index = routes[key]?.firstIndex(where: { route.selects($0) }) else { continue }
+            if key.destination.isIPv6, deleteSibling(route, key, index) { return }
             if let removed = routes[key]?.remove(at: index) { events.append(.routeRemoved(resolved(removed))) }
             if routes[key]?.isEmpty ?? false { routes[key] = nil }
             return
@@ -65,8 +69,8 @@ extension FakeState {
     /// The route with what Linux fills in, checked as it does.
     private func completed(_ route: Route) throws(Refusal) -> Route {
         var route = route
-        if let source = route.preferredSource, !addresses.contains(where: { $0.address == source }) {
-            throw Refusal(EINVAL, "Invalid prefsrc address")
+        if let source = route.preferredSource, !holdsForUse(source) {
+            throw Refusal(EINVAL, source.isIPv6 ? "Invalid source address" : "Invalid prefsrc address")
         }
         switch route.path {
         case .none:
@@ -90,17 +94,28 @@ extension FakeState {
         nextHop.state = []
         if let interface = nextHop.interface {
             guard let link = links[interface] else { throw Refusal(ENODEV) }
-            guard link.flags.contains(.up) else { throw Refusal(ENETDOWN, "Nexthop device is not up") }
+            // IPv6 first looks where the gateway is.
+            let asksForGateway = family == .v6 && nextHop.gateway != nil && !nextHop.onlink
+            guard link.flags.contains(.up) || asksForGateway else {
+                throw Refusal(ENETDOWN, "Nexthop device is not up")
+            }
+            guard family == .v4 || link.hasIPv6 else { throw Refusal(ENODEV) }
         }
         guard let gateway = nextHop.gateway else {
             guard nextHop.interface != nil else { throw Refusal(ENODEV) }
             return nextHop
         }
+        if gateway.isIPv6, holdsForUse(gateway) { throw Refusal(EINVAL, "Gateway can not be a local address") }
         guard !addresses.contains(where: { $0.address == gateway }) || nextHop.onlink else {
             throw Refusal(EINVAL, "Nexthop has invalid gateway")
         }
         if nextHop.onlink {
-            guard nextHop.interface != nil else { throw Refusal(EINVAL, "Nexthop device required for onlink") }
+            guard let interface = nextHop.interface else {
+                throw Refusal(EINVAL, "Nexthop device required for onlink")
+            }
+            guard !gateway.isIPv6 || !leadsElsewhere(gateway, than: interface) else {
+                throw Refusal(EINVAL, "Nexthop has invalid gateway or device mismatch")
+            }
             return nextHop
         }
         if case .v6(let address) = gateway, address.isLinkLocal { return nextHop }
@@ -120,84 +135,6 @@ extension FakeState {
         }
         nextHop.interface = interface
         return nextHop
-    }
-
-    // MARK: Addresses
-
-    mutating func add(_ new: Address, replacing: Bool) throws(Refusal) {
-        let link = try existingLink(new.interface)
-        guard new.prefix != nil else { throw Refusal(EINVAL) }
-        var address = new
-        if address.validLifetime == nil { address.flags.insert(.permanent) }
-        if !address.address.isIPv6, address.label == nil { address.label = link.name.text }
-        let held = addresses.firstIndex {
-            $0.interface == new.interface && $0.address == new.address
-                && (new.address.isIPv6 || $0.prefixLength == new.prefixLength)
-        }
-        if let held {
-            guard replacing else { throw Refusal(EEXIST, "Address already assigned") }
-            addresses[held] = address
-            events.append(.addressChanged(address))
-            return
-        }
-        addresses.append(address)
-        events.append(.addressChanged(address))
-        let own = Route(
-            destination: address.address.hostPrefix, table: Route.localTable, proto: .kernel, type: .local,
-            metric: address.address.isIPv6 ? 0 : nil,
-            preferredSource: address.address.isIPv6 ? nil : address.address,
-            path: .single(NextHop(interface: address.interface)))
-        put(own)
-        if link.flags.contains(.up) { addPrefixRoute(of: address) }
-    }
-
-    /// The routes that an address brings to an interface that is up.
-    mutating func addPrefixRoute(of address: Address) {
-        guard let prefix = address.prefix else { return }
-        let path = RoutePath.single(NextHop(interface: address.interface))
-        let isWhole = prefix.length == prefix.family.bitWidth && address.peer == nil
-        if !address.flags.contains(.noPrefixRoute), !isWhole {
-            put(
-                Route(
-                    destination: prefix, proto: .kernel, metric: address.routeMetric ?? (prefix.isIPv6 ? 256 : nil),
-                    preferredSource: prefix.isIPv6 ? nil : address.address, path: path))
-        }
-        if case .v4(let block) = prefix, block.length < 31 {
-            put(
-                Route(
-                    destination: .v4(IPv4Prefix(host: block.lastAddress)), table: Route.localTable, proto: .kernel,
-                    type: .broadcast, preferredSource: address.address, path: path))
-        }
-    }
-
-    /// A route that the kernel makes for itself.
-    private mutating func put(_ route: Route) {
-        let key = RouteKey(route)
-        guard routes[key] == nil else { return }
-        routes[key] = [route]
-        events.append(.routeChanged(route))
-    }
-
-    mutating func delete(_ address: Address) throws(Refusal) {
-        _ = try existingLink(address.interface)
-        let index = addresses.firstIndex {
-            $0.interface == address.interface && $0.address == address.address
-                && $0.prefixLength == address.prefixLength
-        }
-        guard let index else { throw Refusal(EADDRNOTAVAIL, "Address not found") }
-        let removed = addresses.remove(at: index)
-        let last = removed.prefix.flatMap { prefix -> IPAddress? in
-            if case .v4(let block) = prefix, block.length < 31 { .v4(block.lastAddress) } else { nil }
-        }
-        let isShared = addresses.contains { $0.interface == removed.interface && $0.prefix == removed.prefix }
-        removeRoutes { route in
-            if route.preferredSource == removed.address { return true }
-            guard route.proto == .kernel, route.uses(removed.interface) else { return false }
-            if route.type == .local { return route.destination == removed.address.hostPrefix }
-            return !isShared
-                && (route.destination == removed.prefix || last.map { route.destination == $0.hostPrefix } ?? false)
-        }
-        events.append(.addressRemoved(removed))
     }
 }
 
@@ -223,11 +160,19 @@ extension Route {
         switch (path, other.path) {
         case (.none, _): return true
         case (.single(let wanted), .single(let held)):
-            return (wanted.interface == nil || wanted.interface == held.interface)
-                && (wanted.gateway == nil || wanted.gateway == held.gateway)
+            return wanted.selects(held)
+        case (.single(let wanted), .multipath(let held)) where destination.isIPv6:
+            return held.contains(where: wanted.selects)
         case (.multipath(let wanted), .multipath(let held)): return wanted == held
         case (.nexthopObject(let wanted, _), .nexthopObject(let held, _)): return wanted == held
         default: return false
         }
+    }
+}
+
+extension NextHop {
+    /// Whether a request to delete a route by this next hop means one with `other`.
+    func selects(_ other: NextHop) -> Bool {
+        (interface == nil || interface == other.interface) && (gateway == nil || gateway == other.gateway)
     }
 }

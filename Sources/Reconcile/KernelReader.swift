@@ -51,13 +51,14 @@ struct KernelReader {
         try readRoutes(into: &state, objects, table)
     }
 
-    /// Whether the link is the one that should have the name of `spec`: of one VNI and port there can be one, and the MAC
-    /// address says that it was ours; of tunnels without a remote there can be one for a local address. A TUN device has
+    /// Whether the link is the one that should have the name of `spec`: of one VNI, port and family there can be one, and the
+    /// MAC address says that it was ours; of tunnels without a remote there can be one for a local address. A TUN device has
     /// nothing of its own but its number.
     private static func isRenamed(_ link: Link, _ spec: LinkSpec, _ table: InterfaceTable) -> Bool {
         guard case .known(let held, _) = value(of: link, table), held.mac == spec.mac else { return false }
         switch (held.kind, spec.kind) {
-        case (.vxlan(let old), .vxlan(let new)): return old.vni == new.vni && old.port == new.port
+        case (.vxlan(let old), .vxlan(let new)):
+            return old.vni == new.vni && old.port == new.port && old.local.isIPv6 == new.local.isIPv6
         case (.fouTunnel(let old), .fouTunnel(let new)): return old == new
         case (.tun, .tun): return table.renamed[spec.name] == link.index
         default: return false
@@ -166,7 +167,10 @@ struct KernelReader {
         var blackholes: [RouteKey: BlackholeValue] = [:]
         var conflicts: [RouteKey: String] = [:]
         var objectsByID: [UInt32: NexthopObject]?
-        for var route in try kernel.routes(RouteFilter(table: Route.mainTable)) {
+        /// Where the kernel holds several routes of Weft's that differ in where they lead.
+        var crowded: Set<RouteKey> = []
+        let routes = try kernel.routes(RouteFilter(table: Route.mainTable))
+        for var route in routes.lazy.flatMap(Self.ways) {
             guard let key = Self.key(of: route) else { continue }
             if let blackhole = Self.ownBlackhole(route, policy, state) {
                 blackholes[key] = blackhole
@@ -185,16 +189,52 @@ struct KernelReader {
             let isWanted = state.needs(key)
             switch policy.ownership(of: route, on: name, isWanted: isWanted) {
             case .ours where Self.value(of: route, on: name) != nil:
-                observed[key] = Self.value(of: route, on: name)
+                let value = Self.value(of: route, on: name)
+                guard let other = observed[key] else {
+                    observed[key] = value
+                    continue
+                }
+                // What is wanted counts as held, and the rest is too much.
+                if value == state.routes.desired(key), value != other { observed[key] = value }
+                crowded.insert(key)
             case .ours where isWanted, .foreign where isWanted:
                 conflicts[key] = "\(route.destination) \(name.map { "dev \($0) " } ?? "")proto \(route.proto)"
             case .ours, .foreign:
                 break
             }
         }
+        let counting = crowded.isEmpty ? [:] : observed.filter { crowded.contains($0.key) }
+        state.surplus = counting.isEmpty ? [:] : surplus(in: routes, besides: counting, table, state)
         state.routes.replaceObserved(observed)
         state.blackholes.replaceObserved(blackholes)
         state.conflicts = conflicts.filter { observed[$0.key] == nil }
+    }
+
+    /// IPv6 makes one route of those with one destination and metric; each next hop can be removed by itself.
+    private static func ways(of route: Route) -> [Route] {
+        guard route.destination.isIPv6, case .multipath(let nextHops) = route.path else { return [route] }
+        return nextHops.map { nextHop in
+            var way = route
+            way.path = .single(nextHop)
+            return way
+        }
+    }
+
+    /// Weft's routes with one of these keys, but for one each with the value that counts.
+    private func surplus(
+        in routes: [Route], besides values: [RouteKey: RouteValue], _ table: InterfaceTable, _ state: TrackedState
+    ) -> [RouteKey: [Route]] {
+        var kept: Set<RouteKey> = []
+        var surplus: [RouteKey: [Route]] = [:]
+        for route in routes.lazy.flatMap(Self.ways) {
+            guard let key = Self.key(of: route), let value = values[key] else { continue }
+            let name = Self.interface(of: route, table)
+            let isWanted = state.routes.desired(key) != nil
+            guard policy.ownership(of: route, on: name, isWanted: isWanted) == .ours else { continue }
+            if Self.value(of: route, on: name) == value, kept.insert(key).inserted { continue }
+            surplus[key, default: []].append(route)
+        }
+        return surplus
     }
 
     /// `nil` for a route that does not drop packets, or not Weft's.

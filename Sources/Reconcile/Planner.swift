@@ -237,6 +237,14 @@ struct Planner {
                     PlannedRequest(request: .deleteRoute(removal(of: key, held)), object: .route(key), effect: .clears))
             }
         }
+        for (key, routes) in state.surplus where isDue(.route(key)) {
+            for var route in routes {
+                // The protocol number tells it from ours, which its next hop alone may not.
+                route.scope = .nowhere
+                removals.append(
+                    PlannedRequest(request: .deleteRoute(route), object: .route(key), effect: .trims))
+            }
+        }
         abandoned.formIntersection(state.nexthops.keys)
         if !abandoned.isEmpty { abandoned.subtract(state.routes.desiredValues.flatMap(nexthop)) }
         for nexthop in abandoned {

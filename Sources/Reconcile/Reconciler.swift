@@ -320,9 +320,9 @@ public actor Reconciler {
     private func note(
         _ failure: RequestFailure, of step: PlannedRequest, _ report: inout PassReport, _ now: ContinuousClock.Instant
     ) {
-        if step.effect == .clears, failure.isAbsence {
+        if step.effect != .sets, failure.isAbsence {
             // Most likely it is gone already; what else is not as believed, a reading shows.
-            state.noteDone(step.object, .clears)
+            state.noteDone(step.object, step.effect)
             mustRead = true
             return
         }

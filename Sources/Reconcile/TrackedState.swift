@@ -63,6 +63,8 @@ struct TrackedState {
     var nexthops: [NexthopKey: UInt32] = [:]
     /// Routes that are wanted where somebody else's is; theirs stays.
     var conflicts: [RouteKey: String] = [:]
+    /// Routes of Weft's beside the one that counts, of the same destination and metric: somebody appended them.
+    var surplus: [RouteKey: [Route]] = [:]
     /// What Weft removed since the kernel was last read: a late notification that it is there is an echo of the time
     /// before.
     var departed: Set<ObjectKey> = []
@@ -79,6 +81,7 @@ struct TrackedState {
         objects.formUnion(links.pending.map(ObjectKey.link))
         objects.formUnion(addresses.pending.map(ObjectKey.address))
         objects.formUnion(routes.pending.lazy.filter { conflicts[$0] == nil }.map(ObjectKey.route))
+        objects.formUnion(surplus.keys.map(ObjectKey.route))
         objects.formUnion(blackholes.pending.map(ObjectKey.blackhole))
         objects.formUnion(neighbours.pending.map(ObjectKey.neighbour))
         objects.formUnion(fdb.pending.map(ObjectKey.fdb))
@@ -86,7 +89,7 @@ struct TrackedState {
     }
 
     var isSettled: Bool {
-        isHostSettled && neighbours.pending.isEmpty && fdb.pending.isEmpty
+        isHostSettled && surplus.isEmpty && neighbours.pending.isEmpty && fdb.pending.isEmpty
             && routes.pending.allSatisfy { conflicts[$0] != nil }
     }
 
@@ -150,7 +153,8 @@ struct TrackedState {
         case (.fdb(let key), .clears): fdb.setObserved(nil, for: key)
         case (.fouPort(let key), .sets): fouPorts.noteDone(key)
         case (.fouPort(let key), .clears): fouPorts.setObserved(nil, for: key)
-        case (.nexthop, .sets): break
+        case (.route(let key), .trims): surplus[key] = nil
+        case (_, .trims), (.nexthop, .sets): break
         case (.nexthop(let key), .clears): nexthops[key] = nil
         }
     }
@@ -186,6 +190,8 @@ struct TrackedState {
         case sets
         /// The object is gone.
         case clears
+        /// What stands beside the object is gone.
+        case trims
     }
 }
 

@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test func anAddressBringsItsRoutes() throws {
-        let routes = try kernel.routes(RouteFilter(interface: wan))
+        let routes = try kernel.routes(RouteFilter(family: .v4, interface: wan))
         #expect(
             routes.map(\.destination) == [prefix("192.0.2.0/24"), prefix("192.0.2.1/32"), prefix("192.0.2.255/32")])
         #expect(routes.map(\.type) == [.unicast, .local, .broadcast])
@@ -44,9 +44,9 @@ import Testing
 
     @Test func downTakesWhatNeedsTheLink() throws {
         #expect(try kernel.execute(peer(34)).isEmpty)
-        #expect(try kernel.routes(RouteFilter(interface: vxlan)).count == 1)
+        #expect(try kernel.routes(RouteFilter(family: .v4, interface: vxlan)).count == 1)
         kernel.change(.changeLink(LinkChange(index: vxlan, isUp: false)))
-        #expect(try kernel.routes(RouteFilter(interface: vxlan)).isEmpty)
+        #expect(try kernel.routes(RouteFilter(family: .v4, interface: vxlan)).isEmpty)
         #expect(try kernel.neighbours().isEmpty)
         #expect(try kernel.forwardingEntries().count == 1, "permanent entries stay")
         #expect(try kernel.execute(peer(34)).map(\.code) == [ENETDOWN])
@@ -77,9 +77,11 @@ import Testing
         let route = Route(destination: prefix("10.5.34.0/24"), path: .nexthopObject(id: 7, resolved: nil))
         #expect(try kernel.execute([.addRoute(route)]).map(\.code) == [EINVAL])
         #expect(try kernel.execute([.replaceNexthop(object), .addRoute(route)]).isEmpty)
-        #expect(try kernel.routes(RouteFilter(interface: vxlan)).first?.path.nextHop?.gateway == ip("10.5.34.0"))
+        #expect(
+            try kernel.routes(RouteFilter(family: .v4, interface: vxlan)).first?.path.nextHop?.gateway
+                == ip("10.5.34.0"))
         kernel.change(.deleteNexthop(id: 7))
-        #expect(try kernel.routes(RouteFilter(interface: vxlan)).isEmpty)
+        #expect(try kernel.routes(RouteFilter(family: .v4, interface: vxlan)).isEmpty)
     }
 
     @Test func faults() throws {
@@ -114,9 +116,11 @@ import Testing
             case .forwardingEntryChanged: kinds.append("+entry")
             case .forwardingEntryRemoved: kinds.append("-entry")
             case .routeChanged: kinds.append("+route")
-            case .routeRemoved: kinds.append("-route")
+            case .routeRemoved(let route): if !route.destination.isIPv6 { kinds.append("-route") }
             case .linkRemoved: kinds.append("-link")
             case .resync: kinds.append("resync")
+            // IPv6's own.
+            case .addressRemoved: break
             default: kinds.append("\(event)")
             }
         }

@@ -48,44 +48,31 @@ struct Bench {
     let kernel = FakeKernel()
     let uplink: Int32
     let reconciler: Reconciler
+    let sides: [Side]
 
-    init() throws {
+    init(_ sides: [Side] = [.ipv4]) throws {
+        self.sides = sides
         uplink = try #require(
             kernel.makeLink(NewLink(name: Self.uplinkName, kind: .veth(peer: nil), mtu: 1500, isUp: true)))
-        kernel.change(.addAddress(Address(interface: uplink, address: IPAddress("172.30.0.11")!, prefixLength: 24)))
+        for side in sides { kernel.change(.addAddress(side.uplinkAddress(uplink))) }
         reconciler = Reconciler(
             kernel: kernel, settings: FakeSettings(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    static func desired(peers: Range<Int>, mtu: UInt32 = 1450, port: UInt16 = 8472) -> DesiredState {
-        var state = DesiredState()
-        state.links[overlay] = LinkSpec(
-            name: overlay,
-            kind: .vxlan(VXLANSpec(vni: 1, port: port, local: IPAddress("172.30.0.11")!, lower: uplinkName)), mtu: mtu,
-            mac: MACAddress("ee:04:0a:05:13:00")!)
-        state.addresses.insert(
-            AddressKey(interface: overlay, address: IPAddress("10.5.19.0")!, prefixLength: 32))
-        state.blackholes = [ownSubnet]
-        for number in peers { state.merge(peer(number)) }
-        return state
+    static func desired(peers: Range<Int>, mtu: UInt32? = nil, port: UInt16 = 8472) -> DesiredState {
+        Side.ipv4.desired(peers: peers, mtu: mtu, port: port)
     }
 
-    static func peer(_ number: Int, host: Int? = nil) -> DesiredState {
-        var state = DesiredState()
-        let gateway = IPAddress.v4(IPv4Address(rawValue: 0x0a05_0000 + UInt32(number) << 8))
-        let mac = MACAddress(rawValue: 0x0200_0000_0000 + UInt64(host ?? number))
-        let remote = IPAddress.v4(IPv4Address(rawValue: 0xac1e_0000 + UInt32(host ?? number)))
-        state.routes[RouteKey(destination: IPPrefix(gateway, length: 24)!)] = RouteSpec(
-            interface: overlay, gateway: gateway, onlink: true)
-        state.neighbours[NeighbourKey(interface: overlay, address: gateway)] = mac
-        state.fdb[FDBKey(interface: overlay, mac: mac)] = remote
-        return state
+    static func peer(_ number: Int, host: Int? = nil) -> DesiredState { Side.ipv4.peer(number, host: host) }
+
+    var policy: OwnershipPolicy {
+        OwnershipPolicy(interfaces: Set(sides.map(\.overlay)), networks: sides.map(\.network))
     }
 
     /// What the kernel holds of ours, read without the reconciler.
     func observed() throws -> DesiredState {
         var state = TrackedState()
-        let reader = KernelReader(kernel: kernel, policy: Self.policy)
+        let reader = KernelReader(kernel: kernel, policy: policy)
         try reader.readObjects(into: &state, try reader.readLinks(into: &state))
         var result = DesiredState()
         for case (let name, .known(let spec, isUp: true)) in state.links.observedState { result.links[name] = spec }
@@ -96,8 +83,12 @@ struct Bench {
         result.neighbours = state.neighbours.observedState
         result.fdb = state.fdb.observedState
         // What the reader leaves out of the comparison is looked at without it.
-        if let index = try overlayIndex {
+        for side in sides {
+            guard let index = try index(side) else { continue }
             #expect(try kernel.forwardingEntries(interface: index).allSatisfy { $0.port == nil })
+            let routes = try kernel.routes(RouteFilter(table: Route.mainTable, interface: index))
+                .filter { $0.proto != .kernel }
+            #expect(routes.count == result.routes.count { $0.value.interface == side.overlay }, "\(routes)")
         }
         return result
     }
@@ -112,5 +103,7 @@ struct Bench {
         }
     }
 
-    var overlayIndex: Int32? { get throws { try kernel.links().first { $0.name == Self.overlay }?.index } }
+    var overlayIndex: Int32? { get throws { try index(.ipv4) } }
+
+    func index(_ side: Side) throws -> Int32? { try kernel.links().first { $0.name == side.overlay }?.index }
 }

@@ -9,96 +9,6 @@ import Testing
 @testable import Reconcile
 
 @Suite struct ReconcilerTests {
-    /// What somebody does to a settled kernel.
-    enum Scenario: String, CaseIterable, Sendable {
-        case fromNothing, linkDeleted, linkDown, macChanged, mtuChanged, addressRemoved, extraAddress, routesFlushed
-        case routeReplaced, strayRoute, neighbourLost, fdbFlushed, uplinkFlapped, peersChanged, portChanged, alienDevice
-        case fdbPortChanged, renamed, blackholeDeleted, stockBlackhole, bridgeMade, blackholeUnwanted
-    }
-
-    func arrange(_ scenario: Scenario, _ bench: Bench) async throws -> DesiredState {
-        let settled = Bench.desired(peers: 1..<6)
-        let kernel = bench.kernel
-        if scenario == .alienDevice { _ = kernel.makeLink(NewLink(name: Bench.overlay, kind: .veth(peer: nil))) }
-        if scenario != .fromNothing && scenario != .alienDevice {
-            await bench.reconciler.setDesired(settled, policy: Bench.policy)
-            try await bench.settle()
-        }
-        let index = try bench.overlayIndex ?? 0
-        switch scenario {
-        case .fromNothing, .alienDevice: break
-        case .linkDeleted: kernel.change(.deleteLink(index: index))
-        case .linkDown: kernel.change(.changeLink(LinkChange(index: index, isUp: false)))
-        case .macChanged:
-            kernel.change(.changeLink(LinkChange(index: index, hardwareAddress: MACAddress("02:00:00:00:00:99")!)))
-        case .mtuChanged: kernel.change(.changeLink(LinkChange(index: index, mtu: 1280)))
-        case .addressRemoved:
-            kernel.change(.deleteAddress(Address(interface: index, address: IPAddress("10.5.19.0")!, prefixLength: 32)))
-        case .extraAddress:
-            kernel.change(.addAddress(Address(interface: index, address: IPAddress("192.0.2.1")!, prefixLength: 32)))
-        case .routesFlushed:
-            for route in try kernel.routes(RouteFilter(interface: index)) { kernel.change(.deleteRoute(route)) }
-        case .routeReplaced:
-            let gateway = NextHop(gateway: IPAddress("172.30.0.99")!, interface: bench.uplink)
-            kernel.change(.replaceRoute(Route(destination: IPPrefix("10.5.3.0/24")!, path: .single(gateway))))
-        case .strayRoute:
-            kernel.change(
-                .addRoute(
-                    Route(destination: IPPrefix("198.51.100.0/24")!, path: .single(NextHop(interface: index)))))
-        case .neighbourLost:
-            kernel.change(.deleteNeighbour(Neighbour(interface: index, address: IPAddress("10.5.2.0")!)))
-        case .fdbFlushed:
-            for entry in try kernel.forwardingEntries(interface: index) { kernel.change(.deleteForwardingEntry(entry)) }
-        case .fdbPortChanged:
-            var entry = try #require(try kernel.forwardingEntries(interface: index).first)
-            entry.port = 9999
-            kernel.change(.replaceForwardingEntry(entry))
-        case .renamed:
-            kernel.change(.changeLink(LinkChange(index: index, name: InterfaceName("stolen0")!)))
-        case .blackholeDeleted:
-            let key = RouteKey.blackhole(Bench.ownSubnet)
-            kernel.change(
-                .deleteRoute(
-                    Route(
-                        destination: key.destination, proto: .unspecified, type: .blackhole, metric: key.metric,
-                        path: .none)))
-        case .stockBlackhole:
-            kernel.change(.addRoute(Route(destination: Bench.ownSubnet, type: .blackhole, path: .none)))
-        case .bridgeMade:
-            let bridge = try #require(
-                kernel.makeLink(NewLink(name: Bench.bridge, kind: .bridge(BridgeSettings()), isUp: true)))
-            kernel.change(
-                .addAddress(Address(interface: bridge, address: IPAddress("10.5.19.1")!, prefixLength: 24)))
-        case .blackholeUnwanted:
-            var desired = settled
-            desired.blackholes = []
-            await bench.reconciler.update(DesiredChange(removed: Self.blackhole))
-            return desired
-        case .uplinkFlapped:
-            kernel.change(.changeLink(LinkChange(index: bench.uplink, isUp: false)))
-            kernel.change(.changeLink(LinkChange(index: bench.uplink, isUp: true)))
-        case .peersChanged:
-            await bench.reconciler.update(DesiredChange(removed: Bench.peer(1), added: Bench.peer(9)))
-            var desired = settled
-            desired.apply(DesiredChange(removed: Bench.peer(1), added: Bench.peer(9)))
-            return desired
-        case .portChanged:
-            let desired = Bench.desired(peers: 1..<6, port: 4789)
-            await bench.reconciler.setDesired(desired, policy: Bench.policy)
-            return desired
-        }
-        if scenario == .fromNothing || scenario == .alienDevice {
-            await bench.reconciler.setDesired(settled, policy: Bench.policy)
-        }
-        return settled
-    }
-
-    private static let blackhole: DesiredState = {
-        var state = DesiredState()
-        state.blackholes = [Bench.ownSubnet]
-        return state
-    }()
-
     /// flannel's has the metric of a bridge's own route, and cuts the bridge off when it was there first; an operator's
     /// own, which says who made it, stays.
     @Test func stockBlackholeGoesAndOthersRoutesStay() async throws {
@@ -121,49 +31,6 @@ import Testing
         #expect(own.first?.metric ?? 0 < own.last?.metric ?? 0)
         #expect(routes.contains(operators))
         #expect(routes.contains { $0.destination == IPPrefix("10.5.78.0/24")! }, "not our subnet")
-    }
-
-    @Test(arguments: Scenario.allCases) func heals(_ scenario: Scenario) async throws {
-        let bench = try Bench()
-        let desired = try await arrange(scenario, bench)
-        await bench.reconciler.audit()
-        try await bench.settle(1)
-        #expect(try bench.observed() == desired, "in one pass")
-        #expect(await bench.reconciler.status.isSettled)
-        let before = bench.kernel.journal.count
-        await bench.reconciler.audit()
-        try await bench.settle()
-        #expect(bench.kernel.journal.count == before, "a second pass has nothing to do")
-    }
-
-    /// Every scenario under every single fault: each request refused once, each dump failed or interrupted once, the
-    /// answers of each batch lost, and the overlay's interface deleted between reading and writing.
-    @Test(arguments: Scenario.allCases) func healsUnderEverySingleFault(_ scenario: Scenario) async throws {
-        var plans: [FaultPlan] = [FaultPlan([.init(.answers, code: 0)])]
-        for number in 0..<24 {
-            for code in [ENODEV, ENOBUFS, EBUSY] { plans.append(FaultPlan([.init(.request(number), code: code)])) }
-        }
-        for table in FaultPlan.Table.allCases {
-            for code in [EINTR, ENOBUFS] { plans.append(FaultPlan([.init(.dump(table), code: code)])) }
-        }
-        // The batch of these does not touch the interface, whose end a notification would tell.
-        if ![.stockBlackhole, .blackholeUnwanted, .blackholeDeleted].contains(scenario) {
-            plans.append(
-                FaultPlan(beforeNextBatch: { kernel in
-                    guard let link = try? kernel.links().first(where: { $0.name == Bench.overlay }) else { return }
-                    kernel.change(.deleteLink(index: link.index))
-                }))
-        }
-        for (number, plan) in plans.enumerated() {
-            let bench = try Bench()
-            let desired = try await arrange(scenario, bench)
-            bench.kernel.plan = plan
-            await bench.reconciler.audit()
-            try await bench.settle()
-            bench.kernel.plan = .none
-            #expect(try bench.observed() == desired, "plan \(number)")
-            #expect(await bench.reconciler.status.isSettled, "plan \(number)")
-        }
     }
 
     @Test func aPeerThatMovesHostCostsTwoRequests() async throws {
@@ -363,27 +230,5 @@ import Testing
         for await event in events { await bench.reconciler.note(event) }
         let report = await bench.reconciler.reconcile()
         #expect(!report.didRead, "nothing called for reading the kernel again")
-    }
-
-    /// Each of others' changes is noticed by its notification alone.
-    @Test(
-        arguments: Scenario.allCases.filter {
-            ![
-                .fromNothing, .peersChanged, .portChanged, .alienDevice, .uplinkFlapped, .bridgeMade,
-                .blackholeUnwanted,
-            ].contains($0)
-        }) func driftIsNoticed(_ scenario: Scenario) async throws
-    {
-        let bench = try Bench()
-        let settled = Bench.desired(peers: 1..<6)
-        await bench.reconciler.setDesired(settled, policy: Bench.policy)
-        try await bench.settle()
-        let events = bench.kernel.events()
-        _ = try await arrange(scenario, bench)
-        bench.kernel.finishEvents()
-        for await event in events { await bench.reconciler.note(event) }
-        let report = await bench.reconciler.reconcile()
-        #expect(report.didRead)
-        #expect(try bench.observed() == settled)
     }
 }
