@@ -188,10 +188,34 @@ def openvswitch(ground):
         raise Failure(ground.run("ovs-vsctl show"))
 
 
+def storm(ground):
+    """Many at once, and commands that are killed anywhere: nothing is lost, nothing is left."""
+    before = ground.state()
+    ground.run("weft attach --list")
+    processes = " ".join(ground.container(str(number)) for number in range(20))
+    ground.run(f"for p in {processes}; do pipework br1 pid:$p 10.0.0.1/24 & done; wait")
+    if ground.run("ip -o link show master br1 | wc -l") != "20":
+        raise Failure(ground.run("weft attach --list; ip -o link show master br1"))
+    ground.run(f"kill -9 {processes}")
+    ground.same(before)
+    ground.until("the watcher ends with the last attachment", "! pgrep -f '[a]ttach --watch'")
+    for hundredths in range(2, 30, 2):
+        process = ground.container("killed")
+        ground.attempt(f"timeout -s KILL 0.{hundredths:02} pipework br1 pid:{process} 10.0.0.1/24@10.0.0.254")
+        ground.run(f"kill -9 {process}")
+    # The next command finds what they left.
+    process = ground.container("next")
+    ground.run(f"pipework br2 pid:{process} 0/0; weft detach pid:{process}")
+    ground.same(before)
+    if ground.run("find /var/lib/weft/attachments -name '*.json*'"):
+        raise Failure(ground.run("weft attach --list; ls /var/lib/weft/attachments"))
+
+
 COMMON = ("ip", "nsenter", "unshare", "setpriv", "ping", "busybox")
 ALL = {
     "docker": (COMMON + ("dockerd", "docker", "tc"), docker),
     "containerd": (COMMON + ("containerd", "ctr", "runc"), containerd),
     "dhcp": (COMMON, dhcp),
+    "storm": (COMMON + ("pgrep", "timeout"), storm),
     "openvswitch": (COMMON + ("ovs-vsctl", "ovs-vswitchd", "ovsdb-tool"), openvswitch),
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """weft attach and pipework's command lines with real containers: pipework's README, Docker, containerd, DHCP, Open vSwitch.
 
-    run.py [--weft PROGRAM] [PART ...]      parts: docker, containerd, dhcp, openvswitch
+    run.py [--weft PROGRAM] [PART ...]      parts: docker, containerd, dhcp, storm, openvswitch
 
 A part whose programs are not installed is skipped, and says so; with --all it is a failure.
 """

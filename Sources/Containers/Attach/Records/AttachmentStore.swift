@@ -38,6 +38,12 @@ struct AttachmentStore: Sendable {
 
     func remove(_ record: AttachmentRecord) { unlink(path(record.id)) }
 
+    /// Files that a killed command began to write. The lock is held, so nobody writes now.
+    func removeUnfinished() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        for name in names where name.hasSuffix(".json.new") { unlink("\(directory)/\(name)") }
+    }
+
     /// All records, by id, and a line for each file that is none.
     func load() -> (records: [AttachmentRecord], refused: [String]) {
         var records: [AttachmentRecord] = []

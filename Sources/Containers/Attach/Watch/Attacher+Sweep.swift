@@ -13,6 +13,7 @@ extension Attacher {
     /// Undoes what containers that ended, and commands that were killed, left behind. The lock is held.
     func sweep() async -> [Note] {
         var notes: [Note] = []
+        store.removeUnfinished()
         for record in store.load().records where isOurs(record) {
             let what = "\(record.request.name) of \(record.request.container)"
             switch record.state {
