@@ -10,7 +10,7 @@ let longRequestTimeout = Duration.seconds(60)
 func uniquePrefix() -> String { "/weft-test/\(UUID().uuidString)" }
 
 func v3Store(_ server: EtcdServer, prefix: String, ttl: Duration = .seconds(86400)) throws -> V3SubnetStore {
-    try v3Store([server.clientURL], prefix: prefix, ttl: ttl)
+    try v3Store([server.clientURL], prefix: prefix, ttl: ttl, requestTimeout: longRequestTimeout)
 }
 
 func v3Store(
@@ -24,7 +24,7 @@ func v3Store(
 }
 
 func v2Store(_ server: EtcdServer, prefix: String, ttl: Duration = .seconds(86400)) throws -> V2SubnetStore {
-    try v2Store([server.clientURL], prefix: prefix, ttl: ttl)
+    try v2Store([server.clientURL], prefix: prefix, ttl: ttl, requestTimeout: longRequestTimeout)
 }
 
 func v2Store(
