@@ -1,3 +1,5 @@
+import IPNetwork
+
 /// One pass over every plane: read, compare, write what differs, and look at what others' rules do to the overlay.
 struct FirewallApplier: Sendable {
     let tools: FirewallTools
@@ -11,6 +13,13 @@ struct FirewallApplier: Sendable {
     private var withoutRandomFully: Set<String> = []
     /// The plane that is used instead of one that cannot be; so that the latter is not tried in every pass.
     private var choice: Choice?
+    /// The networks of the last ruleset.
+    private var networks: Set<IPPrefix> = []
+    /// Former networks whose rules are gone. Another daemon may serve one now, so they are taken away once.
+    private var sweptNetworks: Set<IPPrefix> = []
+    private var formerNetworks: Set<IPPrefix> = []
+    /// How often a transaction is made anew because somebody else's came between.
+    private static let attempts = 5
 
     private struct Choice {
         var preference: FirewallPreference
@@ -52,6 +61,7 @@ struct FirewallApplier: Sendable {
     /// Makes the kernel hold `ruleset` in the plane that `preference` chooses, and nothing of Weft's in the others but
     /// what a drop there calls for. Where the host cannot do what is preferred, the other tool is used.
     mutating func apply(_ ruleset: Ruleset, _ preference: FirewallPreference) async -> Outcome {
+        let ruleset = noteNetworks(ruleset)
         let families = IPFamily.allCases.filter { ruleset.overlay($0) != nil }
         let candidates: [FirewallPlane]
         do {
@@ -83,8 +93,23 @@ struct FirewallApplier: Sendable {
         if outcome.error == nil {
             servedFamilies = Set(families)
             hasSwept = true
+            sweptNetworks.formUnion(formerNetworks)
+            formerNetworks = []
         }
         return outcome
+    }
+
+    /// - Returns: the ruleset with the former networks whose rules may still be there.
+    private mutating func noteNetworks(_ ruleset: Ruleset) -> Ruleset {
+        let current = ruleset.networks
+        formerNetworks.formUnion(networks)
+        formerNetworks.formUnion(ruleset.formerNetworks.filter { !sweptNetworks.contains($0) })
+        formerNetworks.subtract(current)
+        sweptNetworks.subtract(current)
+        networks = current
+        var ruleset = ruleset
+        ruleset.formerNetworks = formerNetworks.sorted()
+        return ruleset
     }
 
     private mutating func firstThatServes(
@@ -124,11 +149,17 @@ struct FirewallApplier: Sendable {
         return outcome
     }
 
-    /// Removes every rule, chain and table of Weft's from every plane. Rules of stock's that stand in chains of the
-    /// system stay: a stock daemon may have put them since.
-    mutating func removeEverything() async -> Outcome {
+    /// Removes every rule in flannel's chains and tables from every plane, and the chains and tables that hold none then.
+    /// Rules of stock's that stand in chains of the system stay: a stock daemon may have put them since.
+    ///
+    /// - Parameter kept: networks whose rules stay.
+    mutating func removeEverything(keeping kept: [IPPrefix]) async -> Outcome {
         hasSwept = false
-        let outcome = await pass(Ruleset(ipv4: nil, masquerade: false, forward: false), nil, [], isTrial: false)
+        var ruleset = Ruleset(ipv4: nil, masquerade: false, forward: false)
+        ruleset.keptNetworks = kept
+        let outcome = await pass(ruleset, nil, [], isTrial: false)
+        networks = []
+        formerNetworks = []
         servedFamilies = []
         choice = nil
         return outcome
@@ -157,7 +188,9 @@ struct FirewallApplier: Sendable {
             if outcome.isFutile(isTrial) { return outcome }
         }
         let listing = await listing(primary, &outcome)
-        if let listing { await nftables.settle(listing, primary == .nftables ? ruleset : nil, &outcome) }
+        if let listing {
+            await nftables.settle(listing, primary == .nftables ? ruleset : ruleset.withoutRules, &outcome)
+        }
         if primary == .nftables, outcome.isFutile(isTrial) { return outcome }
 
         for family in IPFamily.allCases {
@@ -207,8 +240,9 @@ struct FirewallApplier: Sendable {
                 kind: .unavailable)
         }
         var isSecondAttempt = false
+        var attempts = 1
+        var state = try await tools.save(commands)
         while true {
-            let state = try await tools.save(commands)
             var ruleset = ruleset
             if withoutRandomFully.contains(commands.restore) { ruleset.randomFully = false }
             let renderer = IptablesRenderer(ruleset: ruleset, family: family)
@@ -220,11 +254,14 @@ struct FirewallApplier: Sendable {
                         outcome.notices.append(.noRandomFully(commands.restore, error.remedy))
                         continue
                     }
-                    if error.kind == .perhapsUnavailable, !isSecondAttempt {
-                        isSecondAttempt = true
-                        continue
-                    }
-                    throw error
+                    let now = try await tools.save(commands)
+                    // Somebody else's transaction came between, or may have.
+                    let isOvertaken = now != state && attempts < Self.attempts
+                    guard isOvertaken || error.kind == .perhapsUnavailable && !isSecondAttempt else { throw error }
+                    if !isOvertaken { isSecondAttempt = true }
+                    attempts += 1
+                    state = now
+                    continue
                 }
                 outcome.writes += 1
             }

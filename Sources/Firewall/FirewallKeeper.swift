@@ -1,3 +1,4 @@
+import IPNetwork
 import Logging
 import Synchronization
 
@@ -106,18 +107,20 @@ public actor FirewallKeeper {
         }
     }
 
-    /// Removes every rule, chain and table of Weft's from every plane, and forgets the ruleset. Needs no ruleset before.
+    /// Removes every rule in flannel's chains and tables from every plane, and the chains and tables that hold none then;
+    /// forgets the ruleset. Needs no ruleset before.
     ///
     /// Rules that a stock flannel v0.11 keeps in the system's own chains are left as they are.
     ///
+    /// - Parameter kept: networks whose rules stay.
     /// - Returns: how many commands changed the kernel's rules.
     /// - Throws: ``FirewallError``, the first; what could be removed is removed all the same.
     @discardableResult
-    public func removeEverything() async throws(FirewallError) -> Int {
+    public func removeEverything(keeping kept: [IPPrefix] = []) async throws(FirewallError) -> Int {
         while isChecking { await withCheckedContinuation { waiters.append($0) } }
         isChecking = true
         var applier = applier
-        let outcome = await applier.removeEverything()
+        let outcome = await applier.removeEverything(keeping: kept)
         self.applier = applier
         ruleset = nil
         status.condition = .idle

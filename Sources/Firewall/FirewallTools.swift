@@ -79,9 +79,12 @@ struct FirewallTools: Sendable {
 
     /// Runs one transaction or a list of queries.
     ///
-    /// - Parameter echo: have what is added printed, as this nft prints it.
-    func nft(_ script: String, echo: Bool = false) async throws(FirewallError) -> String {
-        try await run("nft", ["-n"] + (echo ? ["-e"] : []) + ["-f", "-"], input: script)
+    /// - Parameters:
+    ///   - echo: have what is added printed, as this nft prints it.
+    ///   - handles: have the handle of each rule printed.
+    func nft(_ script: String, echo: Bool = false, handles: Bool = false) async throws(FirewallError) -> String {
+        let options = (echo ? ["-e"] : []) + (handles ? ["-a"] : [])
+        return try await run("nft", ["-n"] + options + ["-f", "-"], input: script)
     }
 
     private func run(_ tool: String, _ arguments: [String], input: String) async throws(FirewallError) -> String {

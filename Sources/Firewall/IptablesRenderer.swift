@@ -1,3 +1,5 @@
+import IPNetwork
+
 /// Turns a ``Ruleset`` into input for `iptables-restore --noflush`, as the difference to what is there.
 struct IptablesRenderer: Sendable {
     /// How much of the ruleset belongs into a plane.
@@ -22,8 +24,8 @@ struct IptablesRenderer: Sendable {
         var baseChain: String
         var ownChain: String
         var comment: String
-        /// Empty when the plane should hold neither chain nor jump.
-        var rules: [[String]]
+        /// Empty when the plane should hold none of this network's.
+        var rules: ChainRules<[String]>
         /// What flannel before v0.20 put right into the base chain.
         var formerRules: Set<[String]>
 
@@ -53,14 +55,16 @@ struct IptablesRenderer: Sendable {
             case .forwardWhereDropped: mayDropForwarded(current)
             case .nothing: false
             }
+        let (masquerading, forward) = ("flanneld masq", "flanneld forward")
         return [
             Part(
-                table: "nat", baseChain: "POSTROUTING", ownChain: Self.postroutingChain, comment: "flanneld masq",
-                rules: scope == .full ? ruleset.postroutingRules(family).map { words($0, "flanneld masq") } : [],
+                table: "nat", baseChain: "POSTROUTING", ownChain: Self.postroutingChain, comment: masquerading,
+                rules: (scope == .full ? ruleset : ruleset.withoutRules).postroutingRules(family)
+                    .map { words($0, masquerading) },
                 formerRules: formerPostroutingRules(current)),
             Part(
-                table: "filter", baseChain: "FORWARD", ownChain: Self.forwardChain, comment: "flanneld forward",
-                rules: wantsForward ? ruleset.forwardRules(family).map { words($0, "flanneld forward") } : [],
+                table: "filter", baseChain: "FORWARD", ownChain: Self.forwardChain, comment: forward,
+                rules: (wantsForward ? ruleset : ruleset.withoutRules).forwardRules(family).map { words($0, forward) },
                 formerRules: formerForwardRules(current)),
         ]
     }
@@ -72,28 +76,75 @@ struct IptablesRenderer: Sendable {
         let isFormer = { (rule: [String]) in part.formerRules.contains(rule) }
         let others = base.filter { !isJump($0) && !isFormer($0) }
         let position = Self.leadingOperatorJumps(others)
-
-        var lines: [String] = []
-        if own?.rules ?? [] != part.rules || (own == nil) != part.rules.isEmpty {
-            // Declaring a chain creates it, or empties it, in the same transaction that fills it.
-            lines.append(":\(part.ownChain) - [0:0]")
-            lines += part.rules.map { IptablesState.line(["-A", part.ownChain] + $0) }
+        let chain = SharedChain(wanted: part.rules, ownership: ruleset.ownership(family)) {
+            Self.traits($0, comment: part.comment)
         }
-        let wantedBase = part.rules.isEmpty ? others : others[..<position] + [part.jump] + others[position...]
-        if base != wantedBase {
-            lines += base.filter { isJump($0) || isFormer($0) }.map { IptablesState.line(["-D", part.baseChain] + $0) }
-            if !part.rules.isEmpty {
-                lines.append(IptablesState.line(["-I", part.baseChain, "\(position + 1)"] + part.jump))
-            }
-        }
+        let change = chain.change(own?.rules)
         // A chain that another chain still jumps to cannot be deleted; it stays, empty.
         let isReferenced = current.tables[part.table, default: [:]].contains { name, chain in
             name != part.baseChain && chain.rules.contains(where: isJump)
         }
-        if part.rules.isEmpty, own != nil, !isReferenced { lines.append("-X \(part.ownChain)") }
-        // An empty chain that must stay is as right as it can get.
-        if part.rules.isEmpty, isReferenced, own?.rules.isEmpty == true, base == wantedBase { return nil }
+
+        var lines = Self.lines(change, part, own?.rules, keepsChain: isReferenced)
+        // With no rules here the jump is the matter of the networks that have some.
+        let isOthers = part.rules.isEmpty && chain.isShared(own?.rules ?? [])
+        let wantedBase =
+            isOthers
+            ? base.filter { !isFormer($0) }
+            : part.rules.isEmpty ? others : others[..<position] + [part.jump] + others[position...]
+        if base != wantedBase {
+            lines += base.filter { isFormer($0) || isJump($0) && !isOthers }
+                .map { IptablesState.line(["-D", part.baseChain] + $0) }
+            if !part.rules.isEmpty {
+                lines.append(IptablesState.line(["-I", part.baseChain, "\(position + 1)"] + part.jump))
+            }
+        }
+        if change == .remove, !isReferenced { lines.append("-X \(part.ownChain)") }
         return lines.isEmpty ? nil : "*\(part.table)\n\(lines.joined(separator: "\n"))\nCOMMIT\n"
+    }
+
+    /// The lines that change the chain itself. None touches a rule that was not read, so that two daemons which write at
+    /// the same moment lose nothing: the second one's transaction fails, and is made anew.
+    private static func lines(
+        _ change: SharedChain<[String]>.Change, _ part: Part, _ rules: [[String]]?, keepsChain: Bool
+    ) -> [String] {
+        let delete = { (rule: [String]) in IptablesState.line(["-D", part.ownChain] + rule) }
+        let append = { (rule: [String]) in IptablesState.line(["-A", part.ownChain] + rule) }
+        switch (change, rules) {
+        case (.none, _): return []
+        case (.edit, nil): return ["-N \(part.ownChain)"] + part.rules.all.map(append)
+        case (.edit(let removed), let rules?):
+            // iptables-nft 1.8 cannot insert behind what the same transaction inserts, so the last one comes first.
+            let first = part.rules.isEmpty ? [] : (part.rules.common + part.rules.early).reversed()
+            return removed.map { delete(rules[$0]) }
+                + first.map { IptablesState.line(["-I", part.ownChain, "1"] + $0) } + part.rules.late.map(append)
+        case (.remove, let rules):
+            if keepsChain, rules?.isEmpty != false { return [] }
+            let rules = rules ?? []
+            if rules.allSatisfy({ traits($0, comment: part.comment).isMarked }) { return rules.map(delete) }
+            // What is not flannel's may be a rule that cannot be told back to iptables word for word.
+            return [":\(part.ownChain) - [0:0]"]
+        }
+    }
+
+    /// What a rule in one of flannel's chains tells of itself.
+    ///
+    /// - Parameter comment: what flannel and Weft write to each of their rules in the chain.
+    static func traits(_ rule: [String], comment: String) -> RuleTraits {
+        var traits = RuleTraits(isMarked: rule.contains(comment))
+        var hasInterface = false
+        for index in rule.indices.dropLast() {
+            switch rule[index] {
+            case "-s", "-d":
+                guard let prefix = IPPrefix(rule[index + 1]), !prefix.isMulticast else { continue }
+                traits.prefixes.append(prefix)
+                if rule[index] == "-s", index > 0, rule[index - 1] == "!" { traits.isLate = true }
+            case "-i", "-o": hasInterface = true
+            default: continue
+            }
+        }
+        if IptablesState.target(rule) == "ACCEPT", !hasInterface { traits.isLate = true }
+        return traits
     }
 
     /// How many rules at the head of a base chain go before Weft's jump.

@@ -11,6 +11,8 @@ struct NftablesListing: Hashable, Sendable {
         var hook: String?
         /// Each rule with its spacing and number formats made uniform.
         var rules: [String] = []
+        /// Each rule's handle, where the listing has them (`nft -a`).
+        var handles: [UInt64] = []
 
         /// Whether the chain sees forwarded packets and can drop them.
         var isForwardFilter: Bool { hook.map { $0.hasPrefix("type filter hook forward ") } ?? false }
@@ -27,7 +29,7 @@ struct NftablesListing: Hashable, Sendable {
         var chain: String?
         var skippedDepth = 0
         for raw in text.split(separator: "\n") {
-            let line = Self.uniform(raw)
+            let (line, handle) = Self.splitHandle(Self.uniform(raw))
             if line == "}" {
                 if skippedDepth > 0 {
                     skippedDepth -= 1
@@ -52,6 +54,7 @@ struct NftablesListing: Hashable, Sendable {
                     tables[key]?[name]?.hook = line
                 } else if !line.isEmpty, !line.hasPrefix("#"), !line.hasPrefix("comment ") {
                     tables[key]?[name]?.rules.append(line)
+                    if let handle { tables[key]?[name]?.handles.append(handle) }
                 }
             } else if line.hasPrefix("chain "), line.hasSuffix(" {") {
                 let name = String(line.dropFirst("chain ".count).dropLast(" {".count))
@@ -63,27 +66,25 @@ struct NftablesListing: Hashable, Sendable {
         }
     }
 
-    /// Reads what `nft -n -e` prints of a transaction: a line for each table, chain and rule that was added.
-    init(echo text: String) {
-        for raw in text.split(separator: "\n") {
-            let line = Self.uniform(raw)
-            let words = line.split(separator: " ").map(String.init)
-            guard words.count >= 4, words[0] == "add" else { continue }
-            let key = TableKey(family: words[2], name: words[3])
-            switch words[1] {
-            case "table": tables[key] = [:]
-            case "chain":
-                guard words.count > 4, let open = line.firstIndex(of: "{") else { continue }
-                let hook = line[line.index(after: open)...].prefix { $0 != "}" }.split(separator: " ")
-                tables[key]?[words[4]] = Chain(hook: hook.joined(separator: " "))
-            case "rule":
-                guard words.count > 5 else { continue }
-                // A rule's place among the others, where there are others.
-                let start = ["handle", "position"].contains(words[5]) ? 7 : 5
-                tables[key]?[words[4]]?.rules.append(words.dropFirst(start).joined(separator: " "))
-            default: continue
-            }
+    /// The rules in what `nft -n -e` prints of a transaction, in its order: a line for each table, chain and rule that was
+    /// added.
+    static func rules(inEcho text: String) -> [String] {
+        text.split(separator: "\n").compactMap { raw in
+            let words = uniform(raw).split(separator: " ").map(String.init)
+            guard words.count > 5, words[0] == "add" || words[0] == "insert", words[1] == "rule" else { return nil }
+            // A rule's place among the others, where there are others.
+            let start = ["handle", "position"].contains(words[5]) ? 7 : 5
+            return words.dropFirst(start).joined(separator: " ")
         }
+    }
+
+    /// A line without the handle that `nft -a` puts behind it.
+    private static func splitHandle(_ line: String) -> (String, UInt64?) {
+        let words = line.split(separator: " ")
+        guard words.count > 3, words[words.count - 3] == "#", words[words.count - 2] == "handle",
+            let handle = words.last.flatMap({ UInt64($0) })
+        else { return (line, nil) }
+        return (words.dropLast(3).joined(separator: " "), handle)
     }
 
     /// The line without extra spaces and counters, hexadecimal numbers without leading zeros, the names of the

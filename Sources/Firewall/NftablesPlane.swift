@@ -1,12 +1,13 @@
-/// Weft's own nftables tables: what they should be, and what this host's nft makes of that.
+/// flannel's nftables tables: what this network wants in them, and what this host's nft makes of that.
 struct NftablesPlane: Sendable {
     let tools: FirewallTools
-    /// How this host's nft prints a table that is right. Versions differ, and what nft prints while it adds a rule is
-    /// what it prints when it lists the rule, so a table that anybody changed since is never taken for right.
-    private var printed: [NftablesListing.TableKey: (wanted: Chains, printed: Chains)] = [:]
+    /// How this host's nft prints a rule. Versions differ, and what nft prints while it adds a rule is what it prints when
+    /// it lists the rule, so a rule that anybody changed since is never taken for right.
+    private var printed: [String: String] = [:]
     private var hasRandomFully = true
 
-    typealias Chains = [String: NftablesListing.Chain]
+    /// How often a transaction is made anew because somebody else's came between.
+    private static let attempts = 5
 
     init(tools: FirewallTools) { self.tools = tools }
 
@@ -17,7 +18,7 @@ struct NftablesPlane: Sendable {
         var listing = NftablesListing(parsing: try await tools.nft("list chains\n"))
         for key in listing.tables.keys where IPFamily.allCases.contains(where: { NftablesRenderer.table($0) == key }) {
             do {
-                let text = try await tools.nft("list table \(key.family) \(key.name)\n")
+                let text = try await tools.nft("list table \(key.family) \(key.name)\n", handles: true)
                 listing.tables.merge(NftablesListing(parsing: text).tables) { $1 }
             } catch  where error.kind == .perhapsUnavailable {
                 // It went between the two commands, as with `flush ruleset`.
@@ -27,39 +28,22 @@ struct NftablesPlane: Sendable {
         return listing
     }
 
-    /// Replaces each table that differs, in one transaction for both families where the kernel takes both.
+    /// Puts right what differs, in one transaction for both families where the kernel takes both.
     ///
-    /// - Parameter ruleset: `nil` to have no tables.
+    /// - Parameter ruleset: without rules to take this network's out.
     mutating func settle(
-        _ listing: NftablesListing, _ ruleset: Ruleset?, _ outcome: inout FirewallApplier.Outcome
+        _ listing: NftablesListing, _ ruleset: Ruleset, _ outcome: inout FirewallApplier.Outcome
     ) async {
-        var ruleset = ruleset ?? Ruleset(ipv4: nil, masquerade: false, forward: false)
-        if !hasRandomFully { ruleset.randomFully = false }
-        let renderer = NftablesRenderer(ruleset: ruleset)
-        let wanted = renderer.wanted
-        let scripts = IPFamily.allCases.compactMap { family -> (family: IPFamily, script: String)? in
-            let key = NftablesRenderer.table(family)
-            if let known = printed[key], known.wanted == wanted[key], known.printed == listing.tables[key] {
-                return nil
-            }
-            return renderer.script(family, current: listing).map { (family, $0) }
-        }
-        guard !scripts.isEmpty else { return }
+        var families = IPFamily.allCases.filter { script(listing, ruleset, [$0]) != nil }
         do {
-            try await write(scripts.map(\.script).joined(), wanted)
-            outcome.writes += 1
+            try await write(listing, ruleset, families, &outcome)
+        } catch  where families.count < 2 {
+            for family in families { outcome.note(error, family) }
         } catch {
-            if error.kind == .noRandomFully, hasRandomFully {
-                hasRandomFully = false
-                outcome.notices.append(.noRandomFully("nft", error.remedy))
-                return await settle(listing, ruleset, &outcome)
-            }
-            guard scripts.count > 1 else { return outcome.note(error, scripts[0].family) }
             // What the kernel lacks for one family must not keep the other from its rules.
-            for (family, script) in scripts {
+            while let family = families.popLast() {
                 do {
-                    try await write(script, wanted)
-                    outcome.writes += 1
+                    try await write(listing, ruleset, [family], &outcome)
                 } catch {
                     outcome.note(error, family)
                 }
@@ -68,14 +52,38 @@ struct NftablesPlane: Sendable {
     }
 
     private mutating func write(
-        _ script: String, _ wanted: [NftablesListing.TableKey: Chains]
+        _ listing: NftablesListing, _ ruleset: Ruleset, _ families: [IPFamily],
+        _ outcome: inout FirewallApplier.Outcome
     ) async throws(FirewallError) {
-        let echo = NftablesListing(echo: try await tools.nft(script, echo: true))
-        for (key, chains) in echo.tables {
-            guard let asked = wanted[key], asked.mapValues(\.rules.count) == chains.mapValues(\.rules.count) else {
-                continue
+        var listing = listing
+        var attempt = 1
+        while let script = script(listing, ruleset, families) {
+            do {
+                let asked = NftablesListing.rules(inEcho: script)
+                let added = NftablesListing.rules(inEcho: try await tools.nft(script, echo: true))
+                if asked.count == added.count {
+                    for (rule, text) in zip(asked, added) { printed[rule] = text == rule ? nil : text }
+                }
+                outcome.writes += 1
+                return
+            } catch  where error.kind == .noRandomFully && hasRandomFully {
+                hasRandomFully = false
+                outcome.notices.append(.noRandomFully("nft", error.remedy))
+            } catch {
+                guard attempt < Self.attempts, let now = try? await list(), now.tables != listing.tables else {
+                    throw error
+                }
+                attempt += 1
+                listing = now
             }
-            printed[key] = (asked, chains)
         }
+    }
+
+    private func script(_ listing: NftablesListing, _ ruleset: Ruleset, _ families: [IPFamily]) -> String? {
+        var ruleset = ruleset
+        if !hasRandomFully { ruleset.randomFully = false }
+        let renderer = NftablesRenderer(ruleset: ruleset, printed: printed)
+        let script = families.compactMap { renderer.script($0, current: listing) }.joined()
+        return script.isEmpty ? nil : script
     }
 }

@@ -39,11 +39,17 @@ public struct Ruleset: Hashable, Sendable {
     /// Interfaces on which other hosts of the overlay are reached (`flannel.1`; for host-gw the external interface).
     /// Traffic of a lost subnet's new holder passes there; with none named, all traffic of a lost subnet is dropped.
     public var peerInterfaces: [InterfaceName]
+    /// Networks that this daemon served before, whose rules are its own to remove: those that a subnet file names which
+    /// an earlier run wrote. Of any other network's rules it keeps off.
+    public var formerNetworks: [IPPrefix]
+    /// Where all rules go but those of these networks; `nil` in a ruleset that is to be kept.
+    var keptNetworks: [IPPrefix]?
 
     /// All fields as given.
     public init(
         ipv4: Overlay<IPv4Address>?, ipv6: Overlay<IPv6Address>? = nil,
-        masquerade: Bool, randomFully: Bool = true, forward: Bool = true, peerInterfaces: [InterfaceName] = []
+        masquerade: Bool, randomFully: Bool = true, forward: Bool = true, peerInterfaces: [InterfaceName] = [],
+        formerNetworks: [IPPrefix] = []
     ) {
         self.ipv4 = ipv4
         self.ipv6 = ipv6
@@ -51,7 +57,19 @@ public struct Ruleset: Hashable, Sendable {
         self.randomFully = randomFully
         self.forward = forward
         self.peerInterfaces = peerInterfaces
+        self.formerNetworks = formerNetworks
     }
+
+    /// No rules, for planes that are not the chosen one; whose they were stays known.
+    var withoutRules: Ruleset {
+        var ruleset = self
+        ruleset.masquerade = false
+        ruleset.forward = false
+        return ruleset
+    }
+
+    /// What it serves, of both families.
+    var networks: Set<IPPrefix> { Set(IPFamily.allCases.compactMap { overlay($0)?.network }) }
 
     /// The same settings as plain prefixes, or `nil` when the overlay lacks `family`.
     func overlay(_ family: IPFamily) -> FamilyOverlay? {

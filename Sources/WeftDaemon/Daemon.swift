@@ -34,9 +34,10 @@ public struct Daemon: Sendable {
             throw ConfigurationError("weftd lacks CAP_NET_ADMIN; run it as root, or give it the capability")
         }
         let health = HealthBoard([.starting: "starting"])
-        // Before anything that takes its time: packets wait for it.
+        let claims = HostClaims()
+        // Before anything that takes its time: packets wait for it. Unless another weftd has it.
         let tunnel = TunnelKeeper(file: TunnelRecordFile(configuration), health: health, logger: logger)
-        await tunnel.resume()
+        if (try? claims.hold(SubnetFile(path: configuration.subnetFile))) != nil { await tunnel.resume() }
         // The monitor comes before the first reading, so that no change falls between the two.
         let kernel = try NetlinkRouteSocket()
         let monitor = try NetlinkMonitor(ignoring: kernel)
@@ -72,9 +73,10 @@ public struct Daemon: Sendable {
             Part("firewall") { await firewall.run() },
             Part("firewall events") { [logger] in await FirewallEvents(firewall: firewall, logger: logger).run() },
             Part("overlay") { [self] in
+                try await waitForSubnetFile(claims, health)
                 let host = try await watcher.first()
                 let controller = OverlayController(
-                    configuration: configuration, host: host, kernel: kernel, reconciler: reconciler,
+                    configuration: configuration, claims: claims, host: host, kernel: kernel, reconciler: reconciler,
                     firewall: firewall, tunnel: tunnel, notifier: notifier, health: health, logger: logger)
                 status.follow(controller)
                 try await follow(registry, watcher, controller, host, health)
@@ -90,6 +92,26 @@ public struct Daemon: Sendable {
         logger.notice("stopped; devices, routes, rules and the lease stay in place")
         // It carries packets to the last: the process takes it along.
         withExtendedLifetime(tunnel) {}
+    }
+
+    /// Until no other weftd on this host writes the same file: a second daemon with the first one's settings touches
+    /// nothing, and goes on when the first has ended.
+    private func waitForSubnetFile(_ claims: HostClaims, _ health: HealthBoard) async throws {
+        while true {
+            do throws(HostClaims.Conflict) {
+                try claims.hold(SubnetFile(path: configuration.subnetFile))
+                health.set(.subnetFileUnwritable, nil)
+                return
+            } catch {
+                if health.set(.subnetFileUnwritable, "\(error)") {
+                    logger.error(
+                        "another weftd on this host has the same subnet file; waiting until it ends",
+                        metadata: ["error": "\(error)"])
+                    notifier.status("waiting: \(error)")
+                }
+            }
+            try await Task.sleep(for: .seconds(1))
+        }
     }
 
     private func follow(

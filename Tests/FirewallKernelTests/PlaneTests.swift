@@ -1,3 +1,4 @@
+import IPNetwork
 import Testing
 
 @testable import Firewall
@@ -63,11 +64,13 @@ extension InTheKernel {
                 #expect(try await keeper.update(ruleset()).condition == .ok)
                 #expect(try await left() == [])
                 #expect(try await namespaces.pings("container", "192.0.2.2"))
-                // The same at a start.
+                // The same at a start: the subnet file knows what was served.
                 try await keeper.update(ruleset(ipv6: true))
                 #expect(try await !left().isEmpty)
                 let next = namespaces.keeper("host", setup.preference, legacy: setup.isLegacy)
-                #expect(try await next.update(ruleset()).condition == .ok)
+                var onlyIPv4 = try ruleset()
+                onlyIPv4.formerNetworks = try [#require(IPPrefix("fd00:10:5::/48"))]
+                #expect(await next.update(onlyIPv4).condition == .ok)
                 #expect(try await left() == [])
             }
         }

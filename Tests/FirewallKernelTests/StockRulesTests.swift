@@ -56,7 +56,9 @@ extension InTheKernel {
                 done
                 for t in 'ip flannel-ipv4' 'ip6 flannel-ipv6'; do nft list table $t || true; done
                 """
-            return try await namespaces.run("host", script).split(separator: "\n").filter { !$0.hasPrefix("#") }
+            return try await namespaces.run("host", script).split(separator: "\n")
+                // Stock's comments on tables and chains stay with these.
+                .filter { !$0.hasPrefix("#") && !$0.hasPrefix("\tcomment ") && !$0.hasPrefix("\t\tcomment ") }
                 .map { $0.hasPrefix(":") ? $0.prefix { $0 != "[" } : $0 }
         }
 

@@ -17,6 +17,8 @@ final class FakeHost: CommandRunner {
         var calls: [Call] = []
         /// Answers to give instead of acting, each once, by tool.
         var failures: [String: [CommandOutput]] = [:]
+        /// What others do just before a command writes, each once, by tool.
+        var interludes: [String: [@Sendable (inout State) -> Void]] = [:]
         /// How a version of nft that prints otherwise prints a rule.
         var printed: [String: String] = [:]
         /// What the firewall was after each command.
@@ -68,7 +70,12 @@ final class FakeHost: CommandRunner {
                 state.failures[tool] = queue
                 return .success(answer)
             }
-            if tool == "nft" { return .success(Self.nft(&state, input, echo: arguments.contains("-e"))) }
+            if tool != "nft" || arguments.contains("-e"), var queue = state.interludes[tool], !queue.isEmpty {
+                let interlude = queue.removeFirst()
+                state.interludes[tool] = queue
+                interlude(&state)
+            }
+            if tool == "nft" { return .success(Self.nft(&state, input, arguments)) }
             let family = tool.hasPrefix("ip6") ? "ip6tables" : "iptables"
             let key = "\(family)-\(path.contains("nft") ? "nft" : "legacy")"
             if tool.hasSuffix("-save") {
@@ -80,11 +87,11 @@ final class FakeHost: CommandRunner {
         return try result.get()
     }
 
-    private static func nft(_ state: inout State, _ input: String, echo: Bool) -> CommandOutput {
+    private static func nft(_ state: inout State, _ input: String, _ arguments: [String]) -> CommandOutput {
         var output = ""
-        if echo {
+        if arguments.contains("-e") {
             output =
-                input.split(separator: "\n").filter { $0.hasPrefix("add ") }.map { line in
+                input.split(separator: "\n").filter { $0.hasPrefix("add ") || $0.hasPrefix("insert ") }.map { line in
                     let words = line.split(separator: " ").map(String.init)
                     guard words[1] == "rule" else { return "\(line)\n" }
                     let rule = words[5...].joined(separator: " ")
@@ -92,6 +99,8 @@ final class FakeHost: CommandRunner {
                 }.joined() + "# new generation 3 by process 7 (nft)\n"
         }
         var tables = state.nftables
+        // As if every listing numbered the rules anew, from 1 on.
+        var numbers = tables.mapValues { $0.mapValues { Array($0.rules.indices.map { $0 + 1 }) } }
         for line in input.split(separator: "\n") {
             let words = line.split(separator: " ").map(String.init)
             let key = NftablesListing.TableKey(
@@ -99,7 +108,20 @@ final class FakeHost: CommandRunner {
             switch words.prefix(2) {
             case ["add", "table"]: tables[key] = tables[key] ?? [:]
             case ["delete", "table"]: tables[key] = nil
-            case ["add", "chain"]:
+            case ["create", "chain"] where tables[key]?[words[4]] != nil:
+                return CommandOutput(exitStatus: 1, error: "Error: Could not process rule: File exists\n")
+            case ["flush", "chain"]: tables[key]?[words[4]]?.rules = []
+            case ["delete", "chain"]: tables[key]?[words[4]] = nil
+            case ["insert", "rule"]:
+                tables[key]?[words[4]]?.rules.insert(words[5...].joined(separator: " "), at: 0)
+                numbers[key]?[words[4]]?.insert(0, at: 0)
+            case ["delete", "rule"]:
+                guard let index = Int(words[6]).flatMap({ numbers[key]?[words[4]]?.firstIndex(of: $0) }) else {
+                    return CommandOutput(exitStatus: 1, error: "Error: Could not process rule: No such file\n")
+                }
+                numbers[key]?[words[4]]?.remove(at: index)
+                tables[key]?[words[4]]?.rules.remove(at: index)
+            case ["create", "chain"]:
                 let hook = line.split(separator: "{")[1].dropLast().split(separator: " ").joined(separator: " ")
                 tables[key]?[words[4]] = .init(hook: hook)
             case ["add", "rule"]: tables[key]?[words[4]]?.rules.append(words[5...].joined(separator: " "))
@@ -121,7 +143,7 @@ final class FakeHost: CommandRunner {
                 guard let chains = state.nftables[key] else {
                     return CommandOutput(exitStatus: 1, error: "Error: No such file or directory\n")
                 }
-                output += text(key, chains, state.printed)
+                output += text(key, chains, state.printed, handles: arguments.contains("-a"))
             default: return CommandOutput(exitStatus: 1, error: "Error: syntax error: \(line)\n")
             }
         }
@@ -136,10 +158,14 @@ final class FakeHost: CommandRunner {
     }
 
     private static func text(
-        _ key: NftablesListing.TableKey, _ chains: [String: NftablesListing.Chain], _ printed: [String: String]
+        _ key: NftablesListing.TableKey, _ chains: [String: NftablesListing.Chain], _ printed: [String: String],
+        handles: Bool = false
     ) -> String {
         let body = chains.sorted { $0.key < $1.key }.map { name, chain in
-            let lines = ([chain.hook].compactMap { $0 } + chain.rules.map { printed[$0] ?? $0 }).map { "\t\t\($0)\n" }
+            let rules = chain.rules.enumerated().map { index, rule in
+                (printed[rule] ?? rule) + (handles ? " # handle \(index + 1)" : "")
+            }
+            let lines = ([chain.hook].compactMap { $0 } + rules).map { "\t\t\($0)\n" }
             return "\tchain \(name) {\n\(lines.joined())\t}\n"
         }
         return "table \(key.family) \(key.name) {\n\(body.joined())}\n"
@@ -186,6 +212,9 @@ extension IptablesState {
             if line == "COMMIT" { continue }
             let name = line.hasPrefix(":") ? String(words[0].dropFirst()) : words[1]
             switch words[0] {
+            case "-N":
+                guard next.tables[table]?[name] == nil else { return "iptables-restore: Chain already exists." }
+                next.tables[table]?[name] = Chain()
             case "-A": next.tables[table]?[name]?.rules.append(Array(words[2...]))
             case "-I":
                 guard
@@ -197,7 +226,11 @@ extension IptablesState {
                     return "iptables-restore: line failed: bad rule"
                 }
                 next.tables[table]?[name]?.rules.remove(at: index)
-            case "-X": next.tables[table]?[name] = nil
+            case "-X":
+                guard next.tables[table]?[name]?.rules.isEmpty == true else {
+                    return "iptables-restore: line failed: Directory not empty"
+                }
+                next.tables[table]?[name] = nil
             default:
                 guard words[0].hasPrefix(":") else { return "iptables-restore: line failed: \(line)" }
                 next.tables[table]?[name] = Chain(policy: words[1] == "-" ? nil : words[1])

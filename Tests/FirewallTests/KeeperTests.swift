@@ -45,7 +45,8 @@ import Testing
         let breakages = [
             "*nat\n:FLANNEL-POSTRTG - [0:0]\n", "*filter\n:FLANNEL-FWD - [0:0]\n-A FLANNEL-FWD -j DROP\n",
             "*filter\n-D FORWARD -m comment --comment \"flanneld forward\" -j FLANNEL-FWD\n",
-            "*nat\n-D POSTROUTING -m comment --comment \"flanneld masq\" -j FLANNEL-POSTRTG\n-X FLANNEL-POSTRTG\n",
+            "*nat\n-D POSTROUTING -m comment --comment \"flanneld masq\" -j FLANNEL-POSTRTG\n"
+                + ":FLANNEL-POSTRTG - [0:0]\n-X FLANNEL-POSTRTG\n",
             """
             *nat
             -D FLANNEL-POSTRTG -m mark --mark 0x4000/0x4000 -m comment --comment "flanneld masq" -j RETURN

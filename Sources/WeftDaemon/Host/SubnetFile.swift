@@ -1,3 +1,4 @@
+import Glibc
 import IPNetwork
 import Leases
 import LinuxSystem
@@ -38,6 +39,17 @@ public struct SubnetFile: Hashable, Sendable {
         return ipv6.map { SubnetKey(ipv6: $0) }
     }
 
+    /// The networks that an earlier run served; empty when there is no file or it tells none. A stock flannel of v0.21
+    /// to v0.24 may have written several, with commas.
+    public func previousNetworks() -> [IPPrefix] {
+        guard let text = try? contents() else { return [] }
+        return text.split(separator: "\n").flatMap { line -> [IPPrefix] in
+            let parts = line.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, ["FLANNEL_NETWORK", "FLANNEL_IPV6_NETWORK"].contains(parts[0]) else { return [] }
+            return parts[1].split(separator: ",").compactMap { IPPrefix(String($0)) }
+        }
+    }
+
     /// The file's text as it is.
     public func contents() throws(SystemCallError) -> String {
         try TextFile.read(path, limit: 64 << 10)
@@ -45,4 +57,10 @@ public struct SubnetFile: Hashable, Sendable {
 
     /// Puts `text` in the file's place in one step, with mode 0644; makes its folder if there is none.
     public func write(_ text: String) throws(SystemCallError) { try TextFile.replace(path, with: text) }
+
+    /// Makes its folder if there is none and it can be made; that it cannot is told when the file is written.
+    func makeFolder() {
+        let folder = path.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
+        if !folder.isEmpty { mkdir(folder, 0o755) }
+    }
 }

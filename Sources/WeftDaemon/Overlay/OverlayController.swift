@@ -12,6 +12,7 @@ import Reconcile
 /// Turns what the registry and the host say into what kernel, firewall and container engine should hold.
 actor OverlayController {
     private let configuration: DaemonConfiguration
+    private let claims: HostClaims
     private let kernel: any RouteNetlink
     private let reconciler: Reconciler
     private let firewall: FirewallKeeper
@@ -33,15 +34,22 @@ actor OverlayController {
     private var refusals: [SubnetKey: PeerRefusal] = [:]
     private var rejections: [String: String] = [:]
     private var writtenFile: String?
+    /// What an earlier run served, whose firewall rules go when this one serves another network.
+    private let formerNetworks: [IPPrefix]
+    /// Another weftd has what the config asks for; it may end.
+    private var isClaimRefused = false
     private var isAnnounced = false
     private var planes: PlaneChooser
     private var status = ""
 
     init(
-        configuration: DaemonConfiguration, host: HostFacts, kernel: any RouteNetlink, reconciler: Reconciler,
+        configuration: DaemonConfiguration, claims: HostClaims, host: HostFacts, kernel: any RouteNetlink,
+        reconciler: Reconciler,
         firewall: FirewallKeeper, tunnel: TunnelKeeper, notifier: ServiceNotifier, health: HealthBoard, logger: Logger
     ) {
         self.configuration = configuration
+        self.claims = claims
+        formerNetworks = SubnetFile(path: configuration.subnetFile).previousNetworks()
         self.host = host
         self.kernel = kernel
         planes = PlaneChooser(
@@ -106,12 +114,16 @@ actor OverlayController {
     /// - Returns: whether it is to be done again, with another data plane.
     private func rebuild(_ config: NetworkConfig, _ lease: Lease) async -> Bool {
         let backend: any Backend
-        do throws(BackendError) {
+        let networks = [config.ipv4.map { IPPrefix.v4($0.network) }, config.ipv6.map { .v6($0.network) }]
+            .compactMap { $0 }
+        isClaimRefused = false
+        do {
             backend = try BackendCatalogue.make(config: config, host: planes.facts(host, for: config))
+            let interfaces = backend.ownInterfaces.union(backend.formerInterfaces)
+            try claims.hold(networks: networks, interfaces: interfaces)
         } catch {
-            if health.set(.configUnusable, "\(error)") {
-                logger.error("the network config cannot be used on this host", metadata: ["error": "\(error)"])
-            }
+            isClaimRefused = error is HostClaims.Conflict
+            refuseConfig("\(error)")
             return true
         }
         health.set(.configUnusable, nil)
@@ -126,13 +138,12 @@ actor OverlayController {
         desired.apply(overlay.apply(LeaseChanges(updated: self.overlay?.peers ?? waiting.updated)))
         waiting = LeaseChanges()
         self.overlay = overlay
-        let networks = [config.ipv4.map { IPPrefix.v4($0.network) }, config.ipv6.map { .v6($0.network) }]
         // What an earlier process's tunnel left is removed when it is of no more use.
-        let left = planes.takeLeftovers()
+        let left = claims.ours(planes.takeLeftovers())
         let owned = backend.ownInterfaces.union(backend.formerInterfaces).union(left.interfaces)
             .union([await tunnel.formerDevice].compactMap { $0 })
         let policy = OwnershipPolicy(
-            interfaces: owned, networks: networks.compactMap { $0 }, fouPorts: backend.ownPorts.union(left.ports))
+            interfaces: owned, networks: networks, fouPorts: backend.ownPorts.union(left.ports))
         await tunnel.prepare(for: desired.tunnel)
         async let firewallDone: Void = updateFirewall()
         await reconciler.setDesired(desired, policy: policy)
@@ -143,14 +154,21 @@ actor OverlayController {
         }
         await tunnel.set(desired.tunnel, nextHops: desired.nextHops)
         noteRefusals()
+        // The file tells the next run whose rules may be left.
+        if formerNetworks.contains(where: { !networks.contains($0) }) { await firewallDone }
         await writeSubnetFile()
         await firewallDone
         await noteKernel()
         return true
     }
 
+    private func refuseConfig(_ error: String) {
+        guard health.set(.configUnusable, error) else { return }
+        logger.error("the network config cannot be used on this host", metadata: ["error": "\(error)"])
+    }
+
     private func updateFirewall() async {
-        guard let config, let lease else { return }
+        guard let config, let lease, overlay != nil else { return }
         let preference: FirewallPreference =
             switch config.enableNFTables {
             case true?: .nftables
@@ -170,7 +188,8 @@ actor OverlayController {
             },
             masquerade: configuration.masquerade, randomFully: !configuration.keepsSourcePorts,
             forward: configuration.forwardRules,
-            peerInterfaces: peerInterfaces)
+            peerInterfaces: peerInterfaces,
+            formerNetworks: formerNetworks.filter { !claims.othersNetworks.contains($0) })
         note(await firewall.update(ruleset, preference: preference))
     }
 
@@ -179,7 +198,7 @@ actor OverlayController {
     }
 
     private func writeSubnetFile() async {
-        guard let config, let lease else { return }
+        guard let config, let lease, overlay != nil else { return }
         let text = SubnetFile.text(
             config: config, key: lease.key, mtu: mtu, masquerade: configuration.masquerade)
         let file = SubnetFile(path: configuration.subnetFile)
@@ -207,24 +226,12 @@ actor OverlayController {
 
     /// Looks at what has no notification of its own, and tries again what failed.
     func tick() async {
-        if lease != nil { await writeSubnetFile() }
+        if isClaimRefused { await rebuild() }
+        await writeSubnetFile()
         await tunnel.tick()
         note(await firewall.status)
-        noteForwarding()
+        health.set(.forwardingOff, lease.flatMap { Forwarding.off(for: $0.key) })
         await noteKernel()
-    }
-
-    /// A kernel that forwards nothing carries no container's packets. A container engine turns it on, mostly for IPv4
-    /// alone; a host may have no engine, so that this is the operator's.
-    private func noteForwarding() {
-        guard let lease else { return }
-        var keys: [String] = []
-        if lease.key.ipv4 != nil { keys.append("net.ipv4.ip_forward") }
-        if lease.key.ipv6 != nil { keys.append("net.ipv6.conf.all.forwarding") }
-        let off = keys.filter { key in
-            (try? Sysctl.read(String(key.map { $0 == "." ? "/" : $0 }))) == "0"
-        }
-        health.set(.forwardingOff, off.isEmpty ? nil : off.map { "\($0) is 0" }.joined(separator: ", "))
     }
 
     // MARK: Telling

@@ -5,88 +5,9 @@ import LinuxSystem
 import Testing
 
 extension EndToEnd {
-    /// What flannel's own functional checks look at, made anew: backends, several networks on a host, addresses behind
-    /// NAT, reservations.
+    /// What flannel's own functional checks look at, made anew: backends, addresses behind NAT,
+    /// reservations; several networks on a host are in `NetworksTests`.
     @Suite struct FunctionalTests {
-        /// The address that a subnet file gives to the engine's bridge.
-        private func gateway(_ file: String) throws -> IPv4Address {
-            let text = try String(contentsOfFile: file, encoding: .utf8)
-            let match = try #require(text.firstMatch(of: /FLANNEL_SUBNET=([0-9.]+)\//))
-            return try #require(IPv4Address(String(match.1)))
-        }
-
-        private func pings(from host: LabHost, to address: IPv4Address) async throws -> Int {
-            let path = EchoProbe.Path(source: host.networkNamespace, destination: address)
-            return try await EchoProbe.measure(
-                [path], count: 3, interval: .milliseconds(50), patience: .milliseconds(500))[0].received
-        }
-
-        /// Two networks on two hosts, each with daemon, prefix and subnet file of its own.
-        @Test(arguments: [false, true])
-        func twoNetworksOnAHost(nftables: Bool) async throws {
-            let networks = [
-                ("vxlan", #""Network":"10.11.0.0/16","Backend":{"Type":"vxlan"}"#),
-                ("hostgw", #""Network":"10.12.0.0/16","Backend":{"Type":"host-gw"}"#),
-                ("vxlan2", #""Network":"10.13.0.0/16","Backend":{"Type":"vxlan","VNI":2}"#),
-            ]
-            try await TestLab.with(hosts: 2, config: nil) { lab in
-                var daemons: [BackgroundProcess] = []
-                for (name, config) in networks {
-                    try lab.client.put("/\(name)/network/config", #"{"EnableNFTables":\#(nftables),\#(config)}"#)
-                    for host in lab.hosts {
-                        daemons.append(
-                            try BackgroundProcess(
-                                [
-                                    "ip", "netns", "exec", host.namespace, LabHost.binary,
-                                    "--etcd-endpoints=\(lab.endpoints)", "--iface=eth0", "--ip-masq",
-                                    "--etcd-prefix=/\(name)/network", "--subnet-file=\(host.directory)/\(name).env",
-                                ], log: "\(host.directory)/\(name).log"))
-                    }
-                }
-                for host in lab.hosts {
-                    for (name, _) in networks {
-                        let file = "\(host.directory)/\(name).env"
-                        try await eventually("\(file) is written") { FileManager.default.fileExists(atPath: file) }
-                        try host.ip("addr add \(gateway(file))/32 dev lo")
-                    }
-                }
-                for (here, there) in [(0, 1), (1, 0)] {
-                    for (name, _) in networks {
-                        let target = try gateway("\(lab.hosts[there].directory)/\(name).env")
-                        try await eventually("\(name) is reached") {
-                            try await pings(from: lab.hosts[here], to: target) == 3
-                        }
-                        let device = ["vxlan": "flannel.1", "hostgw": "eth0", "vxlan2": "flannel.2"][name] ?? ""
-                        let route = try lab.hosts[here].ip("route get \(target)")
-                        #expect(route.contains("dev \(device)"), "\(route)")
-                    }
-                }
-                await withKnownIssue("the daemons put each other's rules out of the chains that they share") {
-                    for host in lab.hosts { try await rulesAreAtPeace(host, networks.map(\.0)) }
-                }
-                for daemon in daemons { daemon.stop(SIGTERM) }
-            }
-        }
-
-        /// Every network's rules are there, and stay, and nobody fights over them.
-        private func rulesAreAtPeace(_ host: LabHost, _ names: [String]) async throws {
-            let listing = "iptables-save | grep -E '^-A' || true; nft -s list ruleset | grep -v '^#' || true"
-            try await eventually("the rules of all three are there", within: .seconds(5)) {
-                let rules = try host.shell(listing)
-                return ["10.11.0.0/16", "10.12.0.0/16", "10.13.0.0/16"].allSatisfy(rules.contains)
-            }
-            let before = try host.shell(listing)
-            for _ in 0..<20 {
-                try await Task.sleep(for: .milliseconds(50))
-                #expect(try host.shell(listing) == before)
-            }
-            for name in names {
-                let log = try String(contentsOfFile: "\(host.directory)/\(name).log", encoding: .utf8)
-                #expect(!log.contains("keeps changing"))
-                #expect(!log.contains("ERROR"))
-            }
-        }
-
         /// A host behind NAT: others send to the public address, its own device sends from the one it has.
         @Test(arguments: [TestLab.vxlan, TestLab.hostGateway])
         func publicAddressIsNotTheInterfaces(config: String) async throws {
