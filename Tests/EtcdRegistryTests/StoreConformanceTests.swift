@@ -81,155 +81,157 @@ final class EventLog: Sendable {
     func add(_ new: [SubnetEvent]) { events.withLock { $0 += new } }
 }
 
-/// What the registry relies on, the same for every store.
-@Suite struct StoreConformanceTests {
-    @Test(arguments: StoreKind.available)
-    func snapshotHoldsConfigAndLeases(_ kind: StoreKind) async throws {
-        let fixture = try await kind.make()
-        try await session(fixture.store) { session in
-            let empty = try await session.snapshot()
-            #expect(empty.config == nil && empty.leases.isEmpty)
-            try await fixture.putConfig("{}")
-            try await fixture.putReservation("b", "2")
-            let record = try await session.create(name: "a", value: [49]).created()
-            let full = try await session.snapshot()
-            #expect(full.config == Array("{}".utf8))
-            let leases = full.leases.sorted { $0.name < $1.name }
-            #expect(leases.map(\.name) == ["a", "b"])
-            #expect(leases.first == record)
-            #expect(leases.map(\.isReservation) == [false, true])
-            #expect(full.revision >= record.modRevision)
-        }
-    }
-
-    @Test(arguments: StoreKind.available)
-    func createsOnlyIfAbsent(_ kind: StoreKind) async throws {
-        let fixture = try await kind.make()
-        try await session(fixture.store) { session in
-            await session.prepareCreate()
-            let first = try await session.create(name: "a", value: [1]).created()
-            #expect(first.createRevision == first.modRevision)
-            #expect(try await session.create(name: "a", value: [2]) == .taken(first))
-            await session.discardPrepared()
-            #expect(try await session.snapshot().leases == [first])
-        }
-    }
-
-    @Test(arguments: StoreKind.available)
-    func replacesOnlyWhatIsUnchanged(_ kind: StoreKind) async throws {
-        let fixture = try await kind.make()
-        try await session(fixture.store) { session in
-            let first = try await session.create(name: "a", value: [1]).created()
-            guard case .written(let second) = try await session.replace(first, value: [2]) else {
-                Issue.record("not written")
-                return
-            }
-            #expect(second.createRevision == first.createRevision && second.modRevision > first.modRevision)
-            #expect(!second.isReservation)
-            #expect(try await session.replace(first, value: [3]) == .changed(second))
-            #expect(try await session.snapshot().leases == [second])
-            #expect(try await session.delete(first) == false)
-            #expect(try await session.delete(second))
-            #expect(try await session.delete(second), "it is gone, whoever did it")
-            #expect(try await session.replace(second, value: [3]) == .changed(nil))
-            #expect(try await session.renew(second) == .changed(nil))
-            #expect(try await session.snapshot().leases.isEmpty)
-        }
-    }
-
-    @Test(arguments: StoreKind.available)
-    func reservationsStayWithoutTimeToLive(_ kind: StoreKind) async throws {
-        let fixture = try await kind.make()
-        try await fixture.putReservation("a", "x")
-        try await session(fixture.store) { session in
-            let record = try #require(try await session.snapshot().leases.first)
-            #expect(try await session.renew(record) == .reservation)
-            guard case .written(let written) = try await session.replace(record, value: [2]) else {
-                Issue.record("not written")
-                return
-            }
-            #expect(written.isReservation)
-            #expect(try await session.snapshot().leases == [written])
-        }
-    }
-
-    @Test(arguments: StoreKind.available)
-    func renewalIsSilent(_ kind: StoreKind) async throws {
-        let fixture = try await kind.make()
-        try await session(fixture.store) { session in
-            let record = try await session.create(name: "a", value: [1]).created()
-            let log = EventLog()
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { _ = try? await session.watch(after: record.modRevision) { log.add($0) } }
-                guard case .renewed(let renewed, let timeToLive) = try await session.renew(record) else {
-                    throw Failure(description: "not renewed")
-                }
-                #expect(timeToLive == fixture.store.leaseTimeToLive)
-                // v2 counts a renewal as a modification that nobody is told of.
-                #expect(renewed.modRevision == record.modRevision || kind == .v2)
-                #expect(renewed.value == record.value && renewed.createRevision == record.createRevision)
-                #expect(try await session.snapshot().leases == [renewed])
-                #expect(try await session.renew(renewed) != .changed(renewed), "a renewal can follow")
-                let next = try await session.create(name: "b", value: [1]).created()
-                try await eventually("the next change is seen") { !log.all.isEmpty }
-                #expect(log.all == [.put(next)], "and no renewal before it")
-                group.cancelAll()
-            }
-        }
-    }
-
-    @Test(arguments: StoreKind.available)
-    func takesOverOnlyWhatIsUnchanged(_ kind: StoreKind) async throws {
-        let fixture = try await kind.make()
-        try await session(fixture.store) { session in
-            let first = try await session.create(name: "a", value: [1]).created()
-            guard case .written(let second) = try await session.takeOver(first, value: [1]) else {
-                Issue.record("not written")
-                return
-            }
-            #expect(second.modRevision > first.modRevision && second.createRevision == first.createRevision)
-            #expect(second.value == [1] && !second.isReservation)
-            #expect(try await session.takeOver(first, value: [2]) == .changed(second))
-            #expect(try await session.snapshot().leases == [second])
-        }
-    }
-
-    @Test(arguments: StoreKind.available)
-    func watchReportsEachChangeOnceAndInOrder(_ kind: StoreKind) async throws {
-        let fixture = try await kind.make()
-        try await session(fixture.store) { session in
-            let before = try await session.create(name: "before", value: [1]).created()
-            let revision = try await session.snapshot().revision
-            let early = try await session.create(name: "early", value: [1]).created()
-            let log = EventLog()
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { _ = try? await session.watch(after: revision) { log.add($0) } }
-                try await eventually("the watch has caught up") { log.all.count == 1 }
-                guard case .written(let second) = try await session.replace(before, value: [2]) else {
-                    throw Failure(description: "not written")
-                }
-                #expect(try await session.delete(second))
-                try await eventually("the lease events are there") { log.all.count == 4 - 1 }
-                guard case .removed("before", let gone) = log.all[2] else {
-                    throw Failure(description: "no removal but \(log.all[2])")
-                }
-                #expect(Array(log.all[..<2]) == [.put(early), .put(second)])
-                #expect(gone > second.modRevision)
+extension EtcdTests {
+    /// What the registry relies on, the same for every store.
+    @Suite struct StoreConformanceTests {
+        @Test(arguments: StoreKind.available)
+        func snapshotHoldsConfigAndLeases(_ kind: StoreKind) async throws {
+            let fixture = try await kind.make()
+            try await session(fixture.store) { session in
+                let empty = try await session.snapshot()
+                #expect(empty.config == nil && empty.leases.isEmpty)
                 try await fixture.putConfig("{}")
-                try await fixture.putConfig(nil)
-                try await eventually("the config events are there") { log.all.count == 5 }
-                #expect(Array(log.all[3...]) == [.config(Array("{}".utf8)), .config(nil)])
-                group.cancelAll()
+                try await fixture.putReservation("b", "2")
+                let record = try await session.create(name: "a", value: [49]).created()
+                let full = try await session.snapshot()
+                #expect(full.config == Array("{}".utf8))
+                let leases = full.leases.sorted { $0.name < $1.name }
+                #expect(leases.map(\.name) == ["a", "b"])
+                #expect(leases.first == record)
+                #expect(leases.map(\.isReservation) == [false, true])
+                #expect(full.revision >= record.modRevision)
             }
         }
-    }
 
-    @Test(arguments: StoreKind.etcds)
-    func leasesEndByThemselves(_ kind: StoreKind) async throws {
-        let fixture = try await kind.make(timeToLive: .seconds(2))
-        try await session(fixture.store) { session in
-            _ = try await session.create(name: "a", value: [1]).created()
-            try await eventually("the lease has ended") { try await session.snapshot().leases.isEmpty }
+        @Test(arguments: StoreKind.available)
+        func createsOnlyIfAbsent(_ kind: StoreKind) async throws {
+            let fixture = try await kind.make()
+            try await session(fixture.store) { session in
+                await session.prepareCreate()
+                let first = try await session.create(name: "a", value: [1]).created()
+                #expect(first.createRevision == first.modRevision)
+                #expect(try await session.create(name: "a", value: [2]) == .taken(first))
+                await session.discardPrepared()
+                #expect(try await session.snapshot().leases == [first])
+            }
+        }
+
+        @Test(arguments: StoreKind.available)
+        func replacesOnlyWhatIsUnchanged(_ kind: StoreKind) async throws {
+            let fixture = try await kind.make()
+            try await session(fixture.store) { session in
+                let first = try await session.create(name: "a", value: [1]).created()
+                guard case .written(let second) = try await session.replace(first, value: [2]) else {
+                    Issue.record("not written")
+                    return
+                }
+                #expect(second.createRevision == first.createRevision && second.modRevision > first.modRevision)
+                #expect(!second.isReservation)
+                #expect(try await session.replace(first, value: [3]) == .changed(second))
+                #expect(try await session.snapshot().leases == [second])
+                #expect(try await session.delete(first) == false)
+                #expect(try await session.delete(second))
+                #expect(try await session.delete(second), "it is gone, whoever did it")
+                #expect(try await session.replace(second, value: [3]) == .changed(nil))
+                #expect(try await session.renew(second) == .changed(nil))
+                #expect(try await session.snapshot().leases.isEmpty)
+            }
+        }
+
+        @Test(arguments: StoreKind.available)
+        func reservationsStayWithoutTimeToLive(_ kind: StoreKind) async throws {
+            let fixture = try await kind.make()
+            try await fixture.putReservation("a", "x")
+            try await session(fixture.store) { session in
+                let record = try #require(try await session.snapshot().leases.first)
+                #expect(try await session.renew(record) == .reservation)
+                guard case .written(let written) = try await session.replace(record, value: [2]) else {
+                    Issue.record("not written")
+                    return
+                }
+                #expect(written.isReservation)
+                #expect(try await session.snapshot().leases == [written])
+            }
+        }
+
+        @Test(arguments: StoreKind.available)
+        func renewalIsSilent(_ kind: StoreKind) async throws {
+            let fixture = try await kind.make()
+            try await session(fixture.store) { session in
+                let record = try await session.create(name: "a", value: [1]).created()
+                let log = EventLog()
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { _ = try? await session.watch(after: record.modRevision) { log.add($0) } }
+                    guard case .renewed(let renewed, let timeToLive) = try await session.renew(record) else {
+                        throw Failure(description: "not renewed")
+                    }
+                    #expect(timeToLive == fixture.store.leaseTimeToLive)
+                    // v2 counts a renewal as a modification that nobody is told of.
+                    #expect(renewed.modRevision == record.modRevision || kind == .v2)
+                    #expect(renewed.value == record.value && renewed.createRevision == record.createRevision)
+                    #expect(try await session.snapshot().leases == [renewed])
+                    #expect(try await session.renew(renewed) != .changed(renewed), "a renewal can follow")
+                    let next = try await session.create(name: "b", value: [1]).created()
+                    try await eventually("the next change is seen") { !log.all.isEmpty }
+                    #expect(log.all == [.put(next)], "and no renewal before it")
+                    group.cancelAll()
+                }
+            }
+        }
+
+        @Test(arguments: StoreKind.available)
+        func takesOverOnlyWhatIsUnchanged(_ kind: StoreKind) async throws {
+            let fixture = try await kind.make()
+            try await session(fixture.store) { session in
+                let first = try await session.create(name: "a", value: [1]).created()
+                guard case .written(let second) = try await session.takeOver(first, value: [1]) else {
+                    Issue.record("not written")
+                    return
+                }
+                #expect(second.modRevision > first.modRevision && second.createRevision == first.createRevision)
+                #expect(second.value == [1] && !second.isReservation)
+                #expect(try await session.takeOver(first, value: [2]) == .changed(second))
+                #expect(try await session.snapshot().leases == [second])
+            }
+        }
+
+        @Test(arguments: StoreKind.available)
+        func watchReportsEachChangeOnceAndInOrder(_ kind: StoreKind) async throws {
+            let fixture = try await kind.make()
+            try await session(fixture.store) { session in
+                let before = try await session.create(name: "before", value: [1]).created()
+                let revision = try await session.snapshot().revision
+                let early = try await session.create(name: "early", value: [1]).created()
+                let log = EventLog()
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { _ = try? await session.watch(after: revision) { log.add($0) } }
+                    try await eventually("the watch has caught up") { log.all.count == 1 }
+                    guard case .written(let second) = try await session.replace(before, value: [2]) else {
+                        throw Failure(description: "not written")
+                    }
+                    #expect(try await session.delete(second))
+                    try await eventually("the lease events are there") { log.all.count == 4 - 1 }
+                    guard case .removed("before", let gone) = log.all[2] else {
+                        throw Failure(description: "no removal but \(log.all[2])")
+                    }
+                    #expect(Array(log.all[..<2]) == [.put(early), .put(second)])
+                    #expect(gone > second.modRevision)
+                    try await fixture.putConfig("{}")
+                    try await fixture.putConfig(nil)
+                    try await eventually("the config events are there") { log.all.count == 5 }
+                    #expect(Array(log.all[3...]) == [.config(Array("{}".utf8)), .config(nil)])
+                    group.cancelAll()
+                }
+            }
+        }
+
+        @Test(arguments: StoreKind.etcds)
+        func leasesEndByThemselves(_ kind: StoreKind) async throws {
+            let fixture = try await kind.make(timeToLive: .seconds(5))
+            try await session(fixture.store) { session in
+                _ = try await session.create(name: "a", value: [1]).created()
+                try await eventually("the lease has ended") { try await session.snapshot().leases.isEmpty }
+            }
         }
     }
 }

@@ -158,7 +158,15 @@ import Tunnel
             // Only the tunnel: address, routes and state of the device must have stayed.
             let configuration = try lab.configuration(1)
             let table = try lab.table(1)
-            tunnels[0] = try namespace.run { try Tunnel(configuration, nextHops: table) }
+            // A child that another test is starting holds the port until its exec.
+            for attempt in 1... {
+                do {
+                    tunnels[0] = try namespace.run { try Tunnel(configuration, nextHops: table) }
+                    break
+                } catch TunnelError.socket(_, _, let cause) where cause.code == EADDRINUSE && attempt < 500 {
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+            }
             try stream.transfer(1 << 20)
         }
         await stop(tunnels)
