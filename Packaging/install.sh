@@ -82,7 +82,7 @@ put 644 networkd/10-weft.link /etc/systemd/network/10-weft.link
 put 644 networkd/10-weft.network /etc/systemd/network/10-weft.network
 put 644 networkd/10-weft-routes.conf /etc/systemd/networkd.conf.d/10-weft-routes.conf
 put 644 NetworkManager/10-weft.conf /etc/NetworkManager/conf.d/10-weft.conf
-for page in getting-started operations compatibility; do
+for page in getting-started operations compatibility status udp attach migrating; do
     put 644 "docs/$page.md" "/usr/local/share/doc/weft/$page.md"
 done
 if [ "$docker" = yes ]; then docker_part; fi

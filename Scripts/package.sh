@@ -35,7 +35,8 @@ cp "$binaries/weftd" "$binaries/weft" "$out/"
 if command -v strip >/dev/null 2>&1; then strip "$out/weftd" "$out/weft"; fi
 cp -R Packaging/. "$out/"
 cp README.md LICENSE CHANGELOG.md "$out/"
-cp docs/getting-started.md docs/operations.md docs/compatibility.md docs/attach.md "$out/docs/"
+cp docs/getting-started.md docs/operations.md docs/compatibility.md docs/status.md docs/udp.md docs/attach.md \
+    docs/migrating.md "$out/docs/"
 
 echo "$out:"
 (

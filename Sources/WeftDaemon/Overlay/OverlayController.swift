@@ -236,17 +236,16 @@ actor OverlayController {
 
     // MARK: Telling
 
-    /// For `weft status`.
-    func describe(in report: inout StatusReport) async {
-        let conflicts = await reconciler.status.conflicts
-        guard let lease, let config, let overlay else { return }
-        report.describe(
-            OverlaySnapshot(
+    /// For `weft status`, which looks at it elsewhere: leases do not wait for that. `nil` before there is an overlay.
+    var snapshot: OverlaySnapshot? {
+        get async {
+            let conflicts = await reconciler.status.conflicts
+            guard let lease, let config, let overlay else { return nil }
+            return OverlaySnapshot(
                 lease: lease, backend: config.backendType + (planes.current.map { " (\($0.plane.rawValue))" } ?? ""),
-                host: host,
-                mtu: mtu, devices: peerInterfaces,
-                overlay: overlay, ages: ages, rejections: rejections, conflicts: conflicts),
-            links: (try? kernel.links()) ?? [])
+                host: host, mtu: mtu, devices: peerInterfaces, overlay: overlay, ages: ages, rejections: rejections,
+                conflicts: conflicts, links: (try? kernel.links()) ?? [])
+        }
     }
 
     private func noteKernel() async {

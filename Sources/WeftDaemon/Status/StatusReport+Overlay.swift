@@ -19,16 +19,18 @@ struct OverlaySnapshot: Sendable {
     var rejections: [String: String]
     /// Destinations where somebody else's route is.
     var conflicts: [String: String]
+    /// The host's interfaces, with what they counted.
+    var links: [Link]
 }
 
 extension StatusReport {
-    /// Adds what `snapshot` says, with the traffic that `links` counted.
-    mutating func describe(_ snapshot: OverlaySnapshot, links: [Link]) {
+    /// Adds what `snapshot` says.
+    mutating func describe(_ snapshot: OverlaySnapshot) {
         let facts = snapshot.host
         var host = Host(
             subnets: snapshot.lease.key.texts, isReservation: snapshot.lease.isReservation, backend: snapshot.backend,
             interface: "\(facts.interface)", addresses: snapshot.lease.attributes.addresses, mtu: snapshot.mtu)
-        host.devices = snapshot.devices.map { name in Device(name, links.first { $0.name == name }) }
+        host.devices = snapshot.devices.map { name in Device(name, snapshot.links.first { $0.name == name }) }
         self.host = host
         peers = snapshot.overlay.peers.values.sorted { $0.key < $1.key }.map { Peer($0, in: snapshot) }
         ignored = snapshot.rejections.sorted { $0.key < $1.key }.map { IgnoredKey(name: $0.key, reason: $0.value) }

@@ -39,7 +39,7 @@ final class StatusServer: Sendable {
                     name: condition.rawValue, severity: "\(condition.severity)",
                     text: "\(condition.summary): \(detail)", remedy: condition.remedy)
             }
-            if let controller = controller.withLock({ $0 }) { await controller.describe(in: &report) }
+            if let snapshot = await controller.withLock({ $0 })?.snapshot { report.describe(snapshot) }
             return report
         }
     }
