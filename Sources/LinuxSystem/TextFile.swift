@@ -4,10 +4,21 @@ import Glibc
 public enum TextFile {
     /// The file's text, invalid UTF-8 repaired.
     ///
-    /// - Parameter limit: bytes; what is beyond is left out.
+    /// - Parameters:
+    ///   - limit: bytes; what is beyond is left out.
+    ///   - isOwn: refuse with EPERM a file that another user owns or may write.
     /// - Throws: ``SystemCallError`` naming the path.
-    public static func read(_ path: String, limit: Int = 1 << 20) throws(SystemCallError) -> String {
+    public static func read(
+        _ path: String, limit: Int = 1 << 20, isOwn: Bool = false
+    ) throws(SystemCallError) -> String {
         let descriptor = try OwnedDescriptor(path: path, flags: O_RDONLY)
+        if isOwn {
+            var status = stat()
+            try systemCall("fstat", path) { fstat(descriptor.rawValue, &status) }
+            guard status.st_uid == geteuid(), status.st_mode & 0o022 == 0 else {
+                throw SystemCallError(code: EPERM, call: "read", subject: path)
+            }
+        }
         var text: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: min(limit, 16 << 10))
         while text.count < limit {

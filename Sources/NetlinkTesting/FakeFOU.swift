@@ -63,7 +63,7 @@ public final class FakeFOU: FOUNetlink {
             ports.append(port)
         case .delete(let port):
             guard let place = ports.firstIndex(where: { $0.port == port.port && $0.family == port.family }) else {
-                return ENOENT
+                return EINVAL
             }
             ports.remove(at: place)
         }

@@ -42,9 +42,9 @@ extension Reconciler {
         for key in state.fouPorts.pending.sorted(by: Self.order) {
             switch state.fouPorts.step(for: key) {
             case .add(.known(let spec))?:
-                attempt(key, .sets, [.add(key.port(spec))], &report)
+                attempt(key, .sets, adding: key.port(spec), &report)
             case .change(let held, .known(let spec))?:
-                attempt(key, .sets, [.delete(Self.port(key, held)), .add(key.port(spec))], &report)
+                attempt(key, .sets, deleting: Self.port(key, held), adding: key.port(spec), &report)
             case .add(.other)?, .change(_, .other)?, .remove?, nil: break
             }
         }
@@ -54,7 +54,7 @@ extension Reconciler {
     func removeFOUPorts(_ report: inout PassReport) {
         for key in state.fouPorts.pending.sorted(by: Self.order) {
             if case .remove(let held)? = state.fouPorts.step(for: key) {
-                attempt(key, .clears, [.delete(Self.port(key, held))], &report)
+                attempt(key, .clears, deleting: Self.port(key, held), &report)
             }
         }
     }
@@ -71,23 +71,38 @@ extension Reconciler {
     }
 
     private func attempt(
-        _ key: FOUPortKey, _ effect: TrackedState.Effect, _ requests: [FOURequest], _ report: inout PassReport
+        _ key: FOUPortKey, _ effect: TrackedState.Effect, deleting old: FOUPort? = nil, adding new: FOUPort? = nil,
+        _ report: inout PassReport
     ) {
         let now = ContinuousClock.now
         guard retries.isDue(.fouPort(key), now: now) else { return }
-        report.requests += requests.count
         do throws(NetlinkError) {
-            for request in requests { try fou.execute(request) }
+            if let old {
+                report.requests += 1
+                try delete(old)
+            }
+            if let new {
+                report.requests += 1
+                try fou.execute(.add(new))
+            }
             retries.noteSuccess(.fouPort(key))
             state.noteDone(.fouPort(key), effect)
         } catch {
-            if effect == .clears, case .refused(let refusal) = error, refusal.code == ENOENT {
-                state.noteDone(.fouPort(key), .clears)
-                return
-            }
-            mustRead = true
+            // One that cannot be removed is looked at with the next audit; what is missing is looked at at once.
+            if effect == .sets { mustRead = true }
             report.failures[.fouPort(key)] = "\(error)"
             retries.noteFailure(.fouPort(key), error: "\(error)", isSurprise: false, now: now)
+        }
+    }
+
+    /// One that somebody removed before is no failure.
+    private func delete(_ port: FOUPort) throws(NetlinkError) {
+        do throws(NetlinkError) {
+            try fou.execute(.delete(port))
+        } catch {
+            guard case .refused(let refusal) = error, refusal.code == EINVAL || refusal.code == ENOENT else {
+                throw error
+            }
         }
     }
 }

@@ -4,19 +4,6 @@ import LinuxSystem
 import Logging
 import Netlink
 
-/// What a pass did.
-public struct PassReport: Hashable, Sendable {
-    /// Requests sent.
-    public var requests = 0
-    /// Requests that the kernel refused, by object, as text.
-    public var failures: [ObjectKey: String] = [:]
-    /// The kernel was read, and not just told of the difference.
-    public var didRead = false
-
-    /// A pass that had nothing to do.
-    public init() {}
-}
-
 /// How the kernel compares with what it should hold.
 public struct ReconcilerStatus: Hashable, Sendable {
     /// The kernel holds all that is desired, but for `conflicts`.
@@ -195,6 +182,7 @@ public actor Reconciler {
                 logger.error("cannot read or change the kernel's network state", metadata: ["error": "\(error)"])
             }
             current.readError = "\(error)"
+            report.error = current.readError
         }
         finish(report)
         return report

@@ -127,6 +127,7 @@ public struct Daemon: Sendable {
             group.addTask {
                 for await _ in mailbox.arrivals {
                     let delivery = mailbox.take()
+                    if delivery.isRetry { await controller.retry() }
                     if let facts = delivery.facts { await controller.take(facts) }
                     if let update = delivery.update { await controller.take(update) }
                 }
@@ -138,7 +139,9 @@ public struct Daemon: Sendable {
                 }
             }
             group.addTask {
-                while (try? await Task.sleep(for: .seconds(1))) != nil { await controller.tick() }
+                while (try? await Task.sleep(for: .seconds(1))) != nil {
+                    if await controller.tick() { mailbox.putRetry() }
+                }
             }
             // Not waitForAll, which would wait for the others after an error of one.
             for try await _ in group {}

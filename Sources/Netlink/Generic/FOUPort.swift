@@ -49,7 +49,7 @@ extension FOUPort: CustomStringConvertible {
 public enum FOURequest: Hashable, Sendable {
     /// EADDRINUSE, or EALREADY, when the port is taken, be it by a socket or by another FOU port.
     case add(FOUPort)
-    /// ENOENT when there is none.
+    /// EINVAL when there is none.
     case delete(FOUPort)
 }
 

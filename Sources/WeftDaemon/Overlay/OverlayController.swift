@@ -224,14 +224,21 @@ actor OverlayController {
         }
     }
 
-    /// Looks at what has no notification of its own, and tries again what failed.
-    func tick() async {
+    /// Tries again what another daemon on this host stood in the way of.
+    func retry() async {
         if isClaimRefused { await rebuild() }
+    }
+
+    /// Looks at what has no notification of its own.
+    ///
+    /// - Returns: whether ``retry()`` is due. It is the mailbox's reader that calls it: nothing is rebuilt beside it.
+    func tick() async -> Bool {
         await writeSubnetFile()
         await tunnel.tick()
         note(await firewall.status)
         health.set(.forwardingOff, lease.flatMap { Forwarding.off(for: $0.key) })
         await noteKernel()
+        return isClaimRefused
     }
 
     // MARK: Telling

@@ -46,8 +46,11 @@ struct RegistryFollower: Sendable {
             publicIP: facts.publicIPv4, publicIPv6: facts.publicIPv6, previous: subnetFile.previousSubnet()
         ) { [host, wants] config, key, existing in
             wants(WantedFamilies(config))
-            // Asked again for each subnet that is tried, and must then speak of the host as it is.
-            return try BackendCatalogue.make(config: config, host: host.facts).attributes(for: key, existing: existing)
+            // Asked again for each subnet that is tried, and must then speak of the host as it is. What a lease says does
+            // not depend on the data plane; whether the kernel has one is asked when it is to be built.
+            var facts = host.facts
+            facts.kernelPlane = .available
+            return try BackendCatalogue.make(config: config, host: facts).attributes(for: key, existing: existing)
         }
     }
 }

@@ -8,6 +8,8 @@ final class UpdateMailbox: Sendable {
     struct Delivery: Sendable {
         var update: RegistryUpdate?
         var facts: HostFacts?
+        /// What was refused is to be tried again.
+        var isRetry = false
     }
 
     private let content = Mutex(Delivery())
@@ -26,6 +28,11 @@ final class UpdateMailbox: Sendable {
 
     func put(_ facts: HostFacts) {
         content.withLock { $0.facts = facts }
+        signal.yield()
+    }
+
+    func putRetry() {
+        content.withLock { $0.isRetry = true }
         signal.yield()
     }
 

@@ -16,31 +16,29 @@ struct KernelPlaneProbe: Sendable {
     /// the plane already nothing is made.
     ///
     /// The modules ipip and ip6_tunnel make the interfaces tunl0 and ip6tnl0, which stay down and do no harm.
-    func support(ipv4: Bool, ipv6: Bool) -> KernelPlaneSupport {
-        do throws(NetlinkError) {
-            if try fou.fouPorts() == nil { KernelModule.load("fou") }
-            guard try fou.fouPorts() != nil else {
-                return .unavailable(
-                    "the kernel has no Foo-over-UDP (for the kernel plane: modprobe fou, by a line in "
-                        + "/etc/modules-load.d or with CAP_SYS_MODULE for weftd, and restart weftd)")
-            }
-            if ipv6, access("/sys/module/fou6", F_OK) != 0 { KernelModule.load("fou6") }
-            var links = try kernel.links()
-            for link in links where link.name == Self.name {
-                _ = try kernel.execute([.deleteLink(index: link.index)])
-                links = try kernel.links()
-            }
-            for local in [ipv4 ? IPAddress("127.0.0.1") : nil, ipv6 ? IPAddress("::1") : nil].compactMap({ $0 }) {
-                let tunnel = FOUTunnelSpec(local: local, port: 8285)
-                if links.contains(where: { Self.isPlane($0, of: tunnel) }) { continue }
-                if let failure = try refusal(tunnel) {
-                    return .unavailable("the kernel refuses its tunnel: \(failure)")
-                }
-            }
-            return .available
-        } catch {
-            return .unavailable("the kernel cannot be asked: \(error)")
+    ///
+    /// - Throws: when the kernel cannot be asked, which says nothing of the plane.
+    func support(ipv4: Bool, ipv6: Bool) throws(NetlinkError) -> KernelPlaneSupport {
+        if try fou.fouPorts() == nil { KernelModule.load("fou") }
+        guard try fou.fouPorts() != nil else {
+            return .unavailable(
+                "the kernel has no Foo-over-UDP (for the kernel plane: modprobe fou, by a line in "
+                    + "/etc/modules-load.d or with CAP_SYS_MODULE for weftd, and restart weftd)")
         }
+        if ipv6, access("/sys/module/fou6", F_OK) != 0 { KernelModule.load("fou6") }
+        var links = try kernel.links()
+        for link in links where link.name == Self.name {
+            _ = try kernel.execute([.deleteLink(index: link.index)])
+            links = try kernel.links()
+        }
+        for local in [ipv4 ? IPAddress("127.0.0.1") : nil, ipv6 ? IPAddress("::1") : nil].compactMap({ $0 }) {
+            let tunnel = FOUTunnelSpec(local: local, port: 8285)
+            if links.contains(where: { Self.isPlane($0, of: tunnel) }) { continue }
+            if let failure = try refusal(tunnel) {
+                return .unavailable("the kernel refuses its tunnel: \(failure)")
+            }
+        }
+        return .available
     }
 
     private static let name = InterfaceName("weft-probe")

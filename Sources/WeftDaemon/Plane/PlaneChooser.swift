@@ -3,6 +3,7 @@ import KernelState
 import Leases
 import LinuxSystem
 import Logging
+import Netlink
 import Operations
 import Reconcile
 
@@ -16,6 +17,7 @@ struct PlaneChooser: Sendable {
     /// What takes the place of a plane that failed, until the config's Backend is another.
     private var fallback: (backend: JSONValue, choice: UDPPlaneChoice)?
     private var hasLooked = false
+    private var known: (question: Question, answer: KernelPlaneSupport)?
 
     init(probe: KernelPlaneProbe, health: HealthBoard, logger: Logger) {
         self.probe = probe
@@ -29,9 +31,29 @@ struct PlaneChooser: Sendable {
         var host = host
         host.forcedPlane = fallback?.choice
         if fallback == nil, UDPBackend.mayUseKernel(config) {
-            host.kernelPlane = probe.support(ipv4: config.ipv4 != nil, ipv6: config.ipv6 != nil)
+            host.kernelPlane = support(for: config)
         }
         return host
+    }
+
+    /// Asked once for a Backend and its families: a plane that carries packets is not left for another because of a
+    /// module that comes or goes, or a kernel that is busy.
+    private mutating func support(for config: NetworkConfig) -> KernelPlaneSupport {
+        let question = Question(backend: config.backend, ipv4: config.ipv4 != nil, ipv6: config.ipv6 != nil)
+        if let known, known.question == question { return known.answer }
+        do throws(NetlinkError) {
+            let answer = try probe.support(ipv4: question.ipv4, ipv6: question.ipv6)
+            known = (question, answer)
+            return answer
+        } catch {
+            return known?.answer ?? .unavailable("the kernel cannot be asked: \(error)")
+        }
+    }
+
+    private struct Question: Hashable {
+        let backend: JSONValue
+        let ipv4: Bool
+        let ipv6: Bool
     }
 
     /// What an earlier process's kernel plane left behind; at the first call alone.
@@ -65,6 +87,7 @@ struct PlaneChooser: Sendable {
 
     /// What of the plane itself the kernel refused: a port or an interface.
     private static func failure(_ report: PassReport) -> String? {
+        if let error = report.error { return error }
         let causes = report.failures.filter { key, _ in
             switch key {
             case .link, .fouPort: true

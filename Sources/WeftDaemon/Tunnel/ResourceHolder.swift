@@ -14,8 +14,9 @@ enum ResourceHolder {
                 let words = line.split(separator: " ")
                 guard words.count > 9, words[1].hasSuffix(wanted) else { continue }
                 // A socket of the kernel's own has no inode.
-                if words[9] == "0" { return "the kernel's Foo-over-UDP, which ip fou show lists" }
-                return process { folder, entry in link("\(folder)/fd/\(entry)") == "socket:[\(words[9])]" }
+                if words[9] == "0" { return "the kernel's: see ip fou show, ip -d link show type vxlan, wg show" }
+                let holder = process { folder, entry in link("\(folder)/fd/\(entry)") == "socket:[\(words[9])]" }
+                if let holder { return holder }
             }
         }
         return nil

@@ -19,7 +19,8 @@ actor TunnelKeeper {
     /// What ended tunnels did.
     private var past = TunnelCounters()
     private var failures = 0
-    private var reported: String?
+    /// The failure that was logged, and with who is in the way.
+    private var reported: (cause: String, text: String)?
     private var retry: Task<Void, Never>?
     /// The file does not say what is wanted.
     private var isUnrecorded = false
@@ -57,6 +58,12 @@ actor TunnelKeeper {
 
     /// Ends a tunnel that is not as `spec` says, before what it stands on goes.
     func prepare(for spec: TunnelSpec?) async {
+        if wanted != spec {
+            // Not tried again while another takes its place.
+            retry?.cancel()
+            retry = nil
+            wanted = nil
+        }
         if let running, running.spec != spec { await stop(running.tunnel) }
     }
 
@@ -133,7 +140,7 @@ actor TunnelKeeper {
             reported = nil
             health.set(.tunnelDown, nil)
         } catch {
-            fail(Self.text(error))
+            fail("\(error)") { Self.holder(error) }
         }
     }
 
@@ -172,13 +179,16 @@ actor TunnelKeeper {
 
     /// Tries again after 10 ms, and twice as long each time up to 5 s. An earlier process that is just ending, or a device
     /// that is just being made, is not worth a line.
-    private func fail(_ cause: String) {
+    ///
+    /// - Parameter holder: finds out who is in the way, for which every process is looked at.
+    private func fail(_ cause: String, holder: () -> String? = { nil }) {
         failures += 1
-        health.set(.tunnelDown, cause)
-        if failures >= 7, reported != cause {
-            reported = cause
-            logger.error("the tunnel of the udp backend cannot run, trying again", metadata: ["error": "\(cause)"])
+        if failures >= 7, reported?.cause != cause {
+            let text = holder().map { "\(cause); it is \($0)" } ?? cause
+            reported = (cause, text)
+            logger.error("the tunnel of the udp backend cannot run, trying again", metadata: ["error": "\(text)"])
         }
+        health.set(.tunnelDown, reported?.text ?? cause)
         let delay = min(Duration.milliseconds(10) * (1 << min(failures - 1, 9)), .seconds(5))
         retry = Task { [weak self] in
             guard (try? await Task.sleep(for: delay)) != nil else { return }
@@ -187,14 +197,12 @@ actor TunnelKeeper {
     }
 
     /// Names who is in the way, where that can be found out.
-    private static func text(_ error: TunnelError) -> String {
-        var holder: String?
+    private static func holder(_ error: TunnelError) -> String? {
         switch error {
-        case .socket(_, let port, let cause) where cause.code == EADDRINUSE: holder = ResourceHolder.ofUDPPort(port)
-        case .device(let name, let cause) where cause.code == EBUSY: holder = ResourceHolder.ofTun(name)
-        default: break
+        case .socket(_, let port, let cause) where cause.code == EADDRINUSE: ResourceHolder.ofUDPPort(port)
+        case .device(let name, let cause) where cause.code == EBUSY: ResourceHolder.ofTun(name)
+        default: nil
         }
-        return holder.map { "\(error); it is \($0)" } ?? "\(error)"
     }
 
     // MARK: Telling

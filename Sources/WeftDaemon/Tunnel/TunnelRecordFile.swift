@@ -1,3 +1,4 @@
+import Backends
 import Glibc
 import LinuxSystem
 
@@ -15,11 +16,14 @@ struct TunnelRecordFile: Sendable {
         registry = String(words.joined(separator: " ").map { $0.isNewline ? " " : $0 })
     }
 
-    /// What an earlier process of this boot left; `nil` when there is none, or it is damaged or another network's.
+    /// What an earlier process of this boot left; `nil` when there is none, or it is damaged, another network's or not
+    /// to be trusted.
     func read() -> TunnelRecord? {
         guard
-            let text = try? TextFile.read(path, limit: TunnelRecord.sizeLimit), let record = TunnelRecord(text),
-            record.boot == TunnelRecord.currentBoot, record.registry == registry
+            let text = try? TextFile.read(path, limit: TunnelRecord.sizeLimit, isOwn: true),
+            let record = TunnelRecord(text),
+            record.boot == TunnelRecord.currentBoot, record.registry == registry,
+            UDPBackend.interfaces.contains(record.spec.device)
         else { return nil }
         return record
     }
