@@ -32,8 +32,9 @@ enum AttachRun {
             try Attacher.enter(file)
             try Replacement.become(tool.command + arguments)
         case .attach(let request):
-            if try await Interruption.watching({ _ = try await attacher.attach(request) }) {
-                throw AttachError("interrupted; nothing was changed")
+            // When it is interrupted it says so itself, and what became of the host.
+            _ = try await Interruption.watching {
+                _ = try await attacher.attach(request) { note in if note.isFailure { Output.error(note.text) } }
             }
             if watches { leaveWatcher(attacher, state) }
         }

@@ -113,6 +113,100 @@ import Testing
         #expect(try ground.network(ground.host).links().contains { $0.name.text == "br7" })
     }
 
+    @Test(arguments: [["eth1", "eth2", "eth3"], ["eth3", "eth1", "eth2"], ["eth2", "eth3", "eth1"], []])
+    func defaultRouteComesBackInWhateverOrder(_ order: [String]) async throws {
+        let ground = try AttachGround()
+        let before = try ground.snapshot()
+        let reference = try ContainerReference(parsing: ground.container)
+        for (number, name) in ["eth1", "eth2", "eth3"].enumerated() {
+            var request = try ground.request("br7 -i \(name) -l pair\(number) W 0/0")
+            request.addressing = .fixed([
+                try FixedAddress(parsing: "10.9.\(number).2/24@10.9.\(number).1"),
+                try FixedAddress(parsing: "fd00:\(number)::2/64@fd00:\(number)::1"),
+            ])
+            _ = try await ground.attacher.attach(request)
+        }
+        for each in order { _ = try await ground.attacher.detach(reference, name: try name(each)) }
+        if order.isEmpty { _ = try await ground.attacher.detach(reference) }
+        #expect(try ground.changes(since: before).isEmpty)
+        #expect(ground.records().isEmpty)
+    }
+
+    @Test func severalNextHopsAreRefused() async throws {
+        let ground = try AttachGround()
+        try AttachGround.run(
+            "ip", "-n", ground.container, "route", "replace", "default", "nexthop", "via", "192.0.2.1", "nexthop",
+            "via",
+            "192.0.2.3")
+        let before = try ground.snapshot()
+        let error = await #expect(throws: AttachError.self) {
+            try await ground.attacher.attach(try ground.request("br7 W 10.9.0.2/24@10.9.0.1"))
+        }
+        #expect(error?.message.contains("several next hops") == true)
+        #expect(try ground.changes(since: before).isEmpty)
+    }
+
+    @Test func physicalComesBackWithAGatewayOffItsPrefix() async throws {
+        let ground = try AttachGround()
+        try AttachGround.run("ip", "-n", ground.host, "route", "add", "10.8.0.1/32", "dev", "eth0")
+        try AttachGround.run("ip", "-n", ground.host, "route", "add", "10.0.0.0/16", "via", "10.8.0.1", "dev", "eth0")
+        let before = try ground.snapshot()
+        _ = try await ground.attacher.attach(try ground.request("--direct-phys eth0 -i lan W 0/0"))
+        _ = try await ground.attacher.detach(try ContainerReference(parsing: ground.container))
+        #expect(try ground.changes(since: before).isEmpty)
+    }
+
+    @Test func anothersInterfaceOfTheNameStays() async throws {
+        let ground = try AttachGround()
+        _ = try await ground.attacher.attach(try ground.request("br7 -l pair W 0/0"))
+        _ = try await ground.attacher.attach(try ground.request("eth0 -i mv W 0/0"))
+        try AttachGround.run("ip", "-n", ground.host, "link", "del", "pair")
+        try AttachGround.run("ip", "-n", ground.container, "link", "del", "mv")
+        try AttachGround.run("ip", "-n", ground.host, "link", "add", "pair", "type", "veth", "peer", "name", "far")
+        try AttachGround.run(
+            "ip", "-n", ground.container, "link", "add", "mv", "link", "eth0", "type", "macvlan", "mode", "bridge")
+        _ = try await ground.attacher.detach(try ContainerReference(parsing: ground.container))
+        #expect(try ground.network(ground.host).links().contains { $0.name.text == "pair" })
+        #expect(try ground.network(ground.container).links().contains { $0.name.text == "mv" })
+    }
+
+    @Test func keptFollowsNobodyElse() async throws {
+        let ground = try AttachGround()
+        var request = try ground.request("br7 W 0/0", kept: true)
+        request.container = try ContainerReference(parsing: "pid:\(getpid())")
+        let error = await #expect(throws: AttachError.self) { try await ground.attacher.attach(request) }
+        #expect(error?.message.contains("--keep cannot follow") == true)
+
+        // A container of another engine with the name of a namespace.
+        _ = try await ground.attacher.attach(try ground.request("br7 W 0/0", kept: true))
+        try AttachGround.run("ip", "netns", "del", ground.container)
+        _ = try await ground.attacher.reconcile()
+        var record = try #require(ground.records().first)
+        #expect(record.state == .waiting)
+        record.request.container.engine = nil
+        record.target?.engine = .docker
+        try ground.attacher.store.save(record)
+        try AttachGround.run("ip", "netns", "add", ground.container)
+        _ = try await ground.attacher.reconcile()
+        #expect(ground.records().map(\.state) == [.waiting])
+    }
+
+    @Test func keptStaysWhenItCannotBeAttached() async throws {
+        let ground = try AttachGround()
+        _ = try await ground.attacher.attach(try ground.request("br7 W 0/0", kept: true))
+        try AttachGround.run("ip", "netns", "del", ground.container)
+        _ = try await ground.attacher.reconcile()
+        try AttachGround.run("ip", "netns", "add", ground.container)
+        let failing = ground.attacher { point throws(AttachError) in
+            if point == .after(1) { throw AttachError("injected") }
+        }
+        let notes = try await failing.reconcile()
+        #expect(notes.contains { $0.isFailure && $0.text.contains("injected") })
+        #expect(ground.records().map(\.state) == [.waiting])
+        _ = try await ground.attacher.reconcile()
+        #expect(ground.records().map(\.state) == [.attached])
+    }
+
     @Test func recordsAreJudged() async throws {
         let ground = try AttachGround()
         _ = try await ground.attacher.attach(try ground.request("br7 W 0/0"))

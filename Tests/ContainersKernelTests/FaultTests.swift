@@ -49,6 +49,39 @@ import Testing
         }
         Issue.record("more steps than there can be")
     }
+
+    /// What undoes must not be cut short: a client has time to end by itself.
+    @Test func interrupted() async throws {
+        let ground = try AttachGround()
+        let before = try ground.snapshot()
+        let request = try ground.request("br7 W 10.9.0.2/24@10.9.0.1")
+        let attacher = ground.attacher { point throws(AttachError) in
+            if point == .after(2) { withUnsafeCurrentTask { $0?.cancel() } }
+        }
+        let error = await #expect(throws: AttachError.self) {
+            try await Task { try await attacher.attach(request) }.value
+        }
+        #expect(error?.message == "interrupted; nothing was changed")
+        #expect(try ground.changes(since: before).isEmpty)
+        #expect(ground.records().isEmpty)
+    }
+
+    @Test func processesHaveTimeToEnd() async throws {
+        let ground = try AttachGround()
+        // It says that it ended by itself, which takes it a while.
+        let script =
+            "trap 'sleep 0.3; echo done > \(ground.directory)/ended; exit 0' TERM; "
+            + "echo up > \(ground.directory)/up; while :; do sleep 0.05; done"
+        try StateFile.makeDirectory(ground.directory)
+        let process = try DetachedProcess.start(["/bin/sh", "-c", script], log: "\(ground.directory)/log")
+        while (try? TextFile.read("\(ground.directory)/up"))?.isEmpty != false { usleep(10_000) }
+        let ended = await Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return await DetachedProcess.end(process)
+        }.value
+        #expect(ended)
+        #expect((try? TextFile.read("\(ground.directory)/ended")) != nil)
+    }
 }
 
 private final class Flag: Sendable {

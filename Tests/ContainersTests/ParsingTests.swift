@@ -85,6 +85,24 @@ import Testing
         #expect(throws: AttachError.self) { try ReadmeTests.plan(request, on: host) }
     }
 
+    @Test func switchThatNobodyCouldAskAboutIsNoParent() throws {
+        guard case .attach(var request) = try ReadmeTests.parse(["ovsbr0", "W", "0/0"]) else { return }
+        var host = ReadmeTests.host
+        host.switches = nil
+        host.switchesFailure = "the database does not answer"
+        for kind in ["openvswitch", "tun"] {
+            let position = try #require(host.interfaces.firstIndex { $0.name.text == "ovsbr0" })
+            host.interfaces[position].kind = kind
+            let error = #expect(throws: AttachError.self) { try ReadmeTests.plan(request, on: host) }
+            #expect(error?.message.contains("does not answer") == true)
+        }
+        // Said by the operator, it is a plain interface; another parent is none of it.
+        request.kind = .macvlan
+        #expect(try ReadmeTests.plan(request, on: host).kind == .macvlan)
+        guard case .attach(let other) = try ReadmeTests.parse(["eth2", "W", "0/0"]) else { return }
+        #expect(try ReadmeTests.plan(other, on: host).kind == .macvlan)
+    }
+
     @Test func optionsOfWeft() throws {
         var arguments = AttachArguments(words: ["eth0", "docker:web1", "10.0.0.2/24@10.0.0.1"])
         arguments.addresses = ["fd00::2/64@fd00::1"]

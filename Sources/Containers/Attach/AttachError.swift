@@ -14,6 +14,9 @@ public struct AttachError: Error, Hashable, Sendable {
         self.isUsage = isUsage
     }
 
+    /// The task was cancelled.
+    static let interrupted = AttachError("interrupted")
+
     /// A command line that cannot be understood.
     static func usage(_ message: String, remedy: String? = nil) -> AttachError {
         AttachError(message, remedy: remedy, isUsage: true)

@@ -46,15 +46,27 @@ public struct Attacher: Sendable {
 
     /// Attaches, or changes nothing.
     ///
-    /// - Returns: what was done, in words, and what a sweep before it could not do.
+    /// - Parameter report: gets what was done about attachments that ended, and what could not be.
     /// - Throws: ``AttachError``.
-    public func attach(_ request: AttachmentRequest) async throws(AttachError) -> AttachmentStatus {
-        let container = try await finder.resolve(request.container)
-        let lock = try store.lock()
-        defer { withExtendedLifetime(lock) {} }
-        _ = await sweep()
-        let record = try await make(request, in: container)
-        return AttachmentStatus(record)
+    public func attach(
+        _ request: AttachmentRequest, report: @Sendable (Note) -> Void = { _ in }
+    ) async throws(AttachError) -> AttachmentStatus {
+        do throws(AttachError) {
+            let container = try await finder.resolve(request.container)
+            guard !request.isKept || container.engine != .pid else {
+                throw AttachError(
+                    "--keep cannot follow \(request.container): a process that starts again has another number, and "
+                        + "another process may get this one",
+                    remedy: "name the container as its engine does, or leave --keep out")
+            }
+            let lock = try store.lock()
+            defer { withExtendedLifetime(lock) {} }
+            for note in await sweep() { report(note) }
+            let record = try await make(request, in: container)
+            return AttachmentStatus(record)
+        } catch {
+            throw error == .interrupted ? AttachError("interrupted; nothing was changed") : error
+        }
     }
 
     /// Takes away an interface of a container, or all that were attached to it.
@@ -77,7 +89,7 @@ public struct Attacher: Sendable {
         if Set(records.map { $0.target?.id ?? $0.request.container.description }).count > 1 {
             throw AttachError("more than one container is called \(reference)", remedy: "give more of its id")
         }
-        for record in records {
+        for record in records.sorted(by: { ($0.sequence ?? 0) > ($1.sequence ?? 0) }) {
             let failures = await undo(record)
             if let failure = failures.first { throw failure }
         }
@@ -156,27 +168,32 @@ public struct Attacher: Sendable {
                 "the container \(request.container) has the host's own network",
                 remedy: "it sees every interface already")
         }
+        var snapshot = HostSnapshot(interfaces: try host.links().map { HostSnapshot.Interface($0) })
+        do {
+            snapshot.switches = try await openVSwitch.switches()
+        } catch {
+            guard error != .interrupted else { throw error }
+            // Only who wants a switch has to hear of it.
+            snapshot.switchesFailure = "\(error)"
+        }
         let plan = try AttachmentPlan(
-            request,
-            host: HostSnapshot(
-                interfaces: try host.links().map { HostSnapshot.Interface($0) },
-                switches: await openVSwitch.switches()),
+            request, host: snapshot,
             container: ContainerSnapshot(
                 interfaces: Set(try inside.links().map(\.name)), number: Self.number(of: container),
                 hostName: container.displayName),
-            bridgeAddress: Self.madeUpAddress())
+            bridgeAddress: .madeUp())
         var record = AttachmentRecord(
             id: old?.id ?? AttachmentStore.makeIdentifier(), request: request, kind: plan.kind, state: .applying,
             boot: Boot.id, host: hostIdentity,
             target: AttachmentRecord.Target(
                 engine: container.engine, id: container.id, displayName: container.displayName,
                 process: container.process, namespace: container.handle.identity),
-            shared: plan.shared)
+            sequence: (store.load().records.compactMap(\.sequence).max() ?? 0) + 1, shared: plan.shared)
         do {
             try await perform(plan.steps, in: container, &record)
         } catch {
             if error == Self.killed { throw error }
-            let failures = await rollBack(record, in: container, keeping: old)
+            let failures = await Self.uninterrupted { [record] in await rollBack(record, in: container, keeping: old) }
             throw failures.reduce(error) {
                 AttachError("\($0.message); and it could not be undone: \($1.message)", remedy: $0.remedy)
             }
@@ -193,13 +210,23 @@ public struct Attacher: Sendable {
         let executor = try executor(record.id)
         for (position, step) in steps.enumerated() {
             try faults?(.before(position))
-            guard !Task.isCancelled else { throw AttachError("interrupted") }
+            guard !Task.isCancelled else { throw .interrupted }
             var performed = PerformedStep(step: step, trace: try executor.observe(step, in: container))
             record.pending = performed
             if let owned = AttachmentRecord.OwnedInterface(step) { record.owned.append(owned) }
             try store.save(record)
-            try await executor.perform(&performed, in: container)
+            do {
+                try await executor.perform(&performed, in: container)
+            } catch {
+                record.pending = performed
+                throw error
+            }
             record.pending = performed
+            if performed.trace.process != nil || performed.trace.interface != nil {
+                // Known only now. A client may wait long for an address.
+                try store.save(record)
+                try await executor.wait(performed, in: container)
+            }
             try faults?(.after(position))
             record.performed.append(performed)
             record.pending = nil
@@ -218,20 +245,25 @@ public struct Attacher: Sendable {
         } catch {
             failures.append(error)
         }
-        if let old {
-            try? store.save(old)
-        } else if failures.isEmpty {
-            store.remove(record)
-        }
-        return failures
+        // With failures the record stays as it is, and the next sweep goes on.
+        return failures.isEmpty ? close(record, successor: old) : failures
     }
 
     func shared() throws(AttachError) -> SharedInterfaces {
         SharedInterfaces(host: try host(), openVSwitch: openVSwitch, store: store)
     }
 
-    /// Undoes an attachment and forgets it, unless it could not be undone.
-    func undo(_ record: AttachmentRecord, isRollback: Bool = false) async -> [AttachError] {
+    /// Undoes an attachment and forgets it, unless it could not be undone; also in a task that was cancelled.
+    ///
+    /// - Parameter isReplaced: the record then waits for the container instead of being forgotten.
+    func undo(
+        _ record: AttachmentRecord, isRollback: Bool = false, isReplaced: Bool = false
+    ) async -> [AttachError] {
+        await Self.uninterrupted { await undoNow(record, isRollback: isRollback, isReplaced: isReplaced) }
+    }
+
+    private func undoNow(_ record: AttachmentRecord, isRollback: Bool, isReplaced: Bool) async -> [AttachError] {
+        let waiting = isReplaced ? record.waiting : nil
         var failures: [AttachError] = []
         // Another that was undone since may have left it a bridge.
         var record = store.load().records.first { $0.id == record.id } ?? record
@@ -239,13 +271,30 @@ public struct Attacher: Sendable {
         do {
             var container: ResolvedContainer?
             if record.isTargetAlive { container = try held(record) }
+            if container != nil { record = try handOverRoutes(of: record) }
             failures = try await executor(record.id).undo(record.allSteps, in: container, isRollback: isRollback)
             failures += try await shared().release(record)
         } catch {
             failures.append(error)
         }
-        if failures.isEmpty { store.remove(record) }
-        return failures
+        return failures.isEmpty ? close(record, successor: waiting) : failures
+    }
+
+    /// Removes a record of which nothing is left, or puts another in its place in one step.
+    private func close(_ record: AttachmentRecord, successor: AttachmentRecord?) -> [AttachError] {
+        do {
+            if let successor { try store.save(successor) } else { store.remove(record) }
+            return []
+        } catch {
+            return [error]
+        }
+    }
+
+    /// In a task that the cancellation of the caller's does not reach: waits and programs that undo are not cut short.
+    private static func uninterrupted(
+        _ body: @escaping @Sendable () async -> [AttachError]
+    ) async -> [AttachError] {
+        await Task { await body() }.value
     }
 
     /// The container that a record was made in, held again.
@@ -265,9 +314,11 @@ public struct Attacher: Sendable {
     private static func number(of container: ResolvedContainer) -> Int32 {
         container.process?.id ?? Int32(truncatingIfNeeded: container.handle.identity.inode % 10_000_000)
     }
+}
 
-    /// Locally administered; by it a bridge is known later.
-    private static func madeUpAddress() -> MACAddress {
+extension MACAddress {
+    /// Locally administered; by it an interface is known later.
+    static func madeUp() -> MACAddress {
         MACAddress(rawValue: 0x0200_0000_0000 | UInt64.random(in: 0...0xff_ffff_ffff))
     }
 }

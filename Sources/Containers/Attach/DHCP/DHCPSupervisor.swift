@@ -12,24 +12,9 @@ struct DHCPSupervisor: Sendable {
     /// How long the first address may take.
     var limit: Duration = .seconds(30)
 
-    /// Starts the client and waits for an address.
-    ///
-    /// - Throws: ``AttachError`` when there is no client, or no server answers; the client is then ended.
-    func start(
-        _ request: DHCPRequest, on name: InterfaceName, hostName: String, attachment: String,
-        in container: ResolvedContainer
-    ) async throws(AttachError) -> ProcessIdentity {
-        let process = try launch(request, on: name, hostName: hostName, attachment: attachment, in: container)
-        do {
-            try await waitForAddress(on: name, of: process, attachment: attachment, in: container)
-        } catch {
-            try? await stop(process, attachment: attachment)
-            throw error
-        }
-        return process
-    }
-
     /// Starts the client and waits for nothing.
+    ///
+    /// - Throws: ``AttachError`` when there is no client.
     func launch(
         _ request: DHCPRequest, on name: InterfaceName, hostName: String, attachment: String,
         in container: ResolvedContainer
@@ -89,14 +74,19 @@ struct DHCPSupervisor: Sendable {
             remedy: "install udhcpc, isc-dhcp-client or dhcpcd-base on this host")
     }
 
-    private func waitForAddress(
-        on name: InterfaceName, of process: ProcessIdentity, attachment: String, in container: ResolvedContainer
+    /// Waits for a client's first address.
+    ///
+    /// - Parameter isIPv6: whether that is what the client asks for.
+    /// - Throws: ``AttachError`` when no server answers, or the client ends.
+    func waitForAddress(
+        on name: InterfaceName, of process: ProcessIdentity, isIPv6: Bool, attachment: String,
+        in container: ResolvedContainer
     ) async throws(AttachError) {
         let inside = try NamespaceNetwork("the container", namespace: container.handle.namespace)
         let clock = ContinuousClock()
         let deadline = clock.now + limit
         while true {
-            if try hasAddress(inside, name) { return }
+            if try hasAddress(inside, name, isIPv6: isIPv6) { return }
             DetachedProcess.reap(process)
             guard process.isAlive else {
                 throw AttachError("the DHCP client ended without an address: \(lastWords(attachment))")
@@ -109,14 +99,19 @@ struct DHCPSupervisor: Sendable {
             do {
                 try await Task.sleep(for: .milliseconds(50))
             } catch {
-                throw AttachError("interrupted")
+                throw .interrupted
             }
         }
     }
 
-    private func hasAddress(_ inside: NamespaceNetwork, _ name: InterfaceName) throws(AttachError) -> Bool {
+    /// Router advertisements bring an IPv6 address without any server, which is no answer to a client for IPv4.
+    private func hasAddress(
+        _ inside: NamespaceNetwork, _ name: InterfaceName, isIPv6: Bool
+    ) throws(AttachError) -> Bool {
         let index = try inside.existing(name).index
-        return try inside.addresses(of: index).contains { $0.scope == .universe && !$0.flags.contains(.tentative) }
+        return try inside.addresses(of: index).contains {
+            $0.address.isIPv6 == isIPv6 && $0.scope == .universe && !$0.flags.contains(.tentative)
+        }
     }
 
     private func lastWords(_ attachment: String) -> String {

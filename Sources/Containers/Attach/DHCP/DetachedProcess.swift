@@ -49,10 +49,14 @@ enum DetachedProcess {
         return id
     }
 
-    /// Ends a process and waits for it.
+    /// Ends a process and waits for it, also in a task that was cancelled.
     ///
     /// - Returns: whether it is gone.
     static func end(_ process: ProcessIdentity) async -> Bool {
+        await Task { await endNow(process) }.value
+    }
+
+    private static func endNow(_ process: ProcessIdentity) async -> Bool {
         for (signal, rounds) in [(SIGTERM, 100), (SIGKILL, 100)] {
             guard process.isAlive else { break }
             kill(process.id, signal)

@@ -42,7 +42,7 @@ struct ContainerFinder: Sendable {
             do {
                 try await Task.sleep(for: .milliseconds(500))
             } catch {
-                throw AttachError("interrupted")
+                throw .interrupted
             }
         }
         throw AttachError("the container \(reference) does not run")

@@ -57,6 +57,8 @@ struct CommandTool: Sendable {
             }
         } catch let error as AttachError {
             throw error
+        } catch is CancellationError {
+            throw .interrupted
         } catch {
             throw AttachError("\(name): \(error)")
         }

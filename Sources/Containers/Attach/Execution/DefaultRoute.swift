@@ -6,9 +6,20 @@ import Netlink
 /// The container's default route, replaced and put back.
 enum DefaultRoute {
     /// The routes that have to go.
+    ///
+    /// - Throws: ``AttachError`` when there is one that cannot be put back.
     static func observe(_ gateway: IPAddress, in inside: NamespaceNetwork) throws(AttachError) -> [SavedRoute] {
         let names = Dictionary(try inside.links().map { ($0.index, $0.name) }) { first, _ in first }
-        return try current(of: gateway, in: inside).compactMap { SavedRoute($0, names: names) }
+        var saved: [SavedRoute] = []
+        for route in try current(of: gateway, in: inside) {
+            guard let entry = SavedRoute(route, names: names) else {
+                throw AttachError(
+                    "the container has a default route with several next hops, which could not be put back later",
+                    remedy: "leave the gateway out, or take that route away first")
+            }
+            saved.append(entry)
+        }
+        return saved
     }
 
     /// A failure half way is undone by ``restore(_:on:gateway:isOnLink:in:)``.
@@ -32,7 +43,7 @@ enum DefaultRoute {
             try inside.apply(.deleteRoute(route(gateway, index)), tolerating: [ESRCH, ENODEV])
             if !isOnLink { try inside.apply(.deleteRoute(host(gateway, index)), tolerating: [ESRCH, ENODEV]) }
         }
-        for entry in saved {
+        for entry in saved.inOrderOfNeed {
             guard let route = entry.route(names: names) else { continue }
             try inside.apply(.addRoute(route), tolerating: [EEXIST])
         }

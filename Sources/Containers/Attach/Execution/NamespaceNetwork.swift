@@ -71,14 +71,6 @@ struct NamespaceNetwork: Sendable {
         try apply(.changeLink(request))
     }
 
-    /// Whether it was there.
-    @discardableResult
-    func delete(_ name: InterfaceName) throws(AttachError) -> Bool {
-        guard let link = try link(name) else { return false }
-        try apply(.deleteLink(index: link.index), tolerating: [ENODEV])
-        return true
-    }
-
     /// A setting below `net`, where the kernel has it.
     func set(_ key: String, _ value: String) {
         if let namespace {
@@ -123,6 +115,11 @@ struct SavedRoute: Hashable, Codable, Sendable {
             scope: RouteScope(rawValue: scope), metric: metric, preferredSource: source,
             path: .single(NextHop(gateway: gateway, interface: index, onlink: isOnLink)))
     }
+}
+
+extension [SavedRoute] {
+    /// The kernel refuses a gateway that no route leads to yet.
+    var inOrderOfNeed: [SavedRoute] { filter { $0.gateway == nil } + filter { $0.gateway != nil } }
 }
 
 /// An address that an interface loses on its way into a container.

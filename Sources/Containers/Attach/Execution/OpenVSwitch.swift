@@ -8,11 +8,17 @@ struct OpenVSwitch: Sendable {
     private static let mark = "external-ids:weft-attach"
     private static let options = ["--timeout=15"]
 
-    /// `nil` when it is not installed, or its database does not answer.
-    func switches() async -> Set<String>? {
-        guard tool.find("ovs-vsctl") != nil,
-            let outcome = try? await tool.attempt("ovs-vsctl", ["--timeout=5", "list-br"]), outcome.succeeded
-        else { return nil }
+    /// `nil` when it is not installed.
+    ///
+    /// - Throws: ``AttachError`` when its database does not answer, so that nobody knows what is in it.
+    func switches() async throws(AttachError) -> Set<String>? {
+        guard tool.find("ovs-vsctl") != nil else { return nil }
+        let outcome = try await tool.attempt("ovs-vsctl", ["--timeout=5", "list-br"])
+        guard outcome.succeeded else {
+            throw AttachError(
+                "the database of Open vSwitch does not answer: \(outcome.complaint)",
+                remedy: "start Open vSwitch, or remove its package")
+        }
         return Set(outcome.output.split(whereSeparator: \.isNewline).map(String.init))
     }
 
@@ -24,7 +30,7 @@ struct OpenVSwitch: Sendable {
 
     /// Removes a bridge that Weft made and that has no port any more.
     func removeUnused(_ name: InterfaceName) async throws(AttachError) {
-        guard await switches()?.contains(name.text) == true else { return }
+        guard try await switches()?.contains(name.text) == true else { return }
         let marks = try await tool.require("ovs-vsctl", Self.options + ["get", "Bridge", name.text, "external-ids"])
         guard marks.contains("weft-attach"), try await ports(of: name).isEmpty else { return }
         try await tool.require("ovs-vsctl", Self.options + ["--if-exists", "del-br", name.text])
@@ -59,8 +65,8 @@ struct OpenVSwitch: Sendable {
     }
 
     func remove(_ port: InterfaceName, from name: InterfaceName) async throws(AttachError) {
-        // Where Open vSwitch itself is gone, so is the port.
-        guard await switches() != nil else { return }
+        // Where Open vSwitch itself is gone, so is the port. One that only does not answer has it still.
+        guard try await switches() != nil else { return }
         try await tool.require("ovs-vsctl", Self.options + ["--if-exists", "del-port", name.text, port.text])
     }
 }

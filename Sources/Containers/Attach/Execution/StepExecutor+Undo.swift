@@ -22,10 +22,18 @@ extension StepExecutor {
             try host.apply(.changeLink(LinkChange(index: link.index, isUp: false)), tolerating: [ENODEV])
         case .createBridge, .createSwitch, .createVLAN, .addAddress, .setUpInContainer: break
         case .createPair(let name, _, _):
-            // The other end goes with it.
-            if let link = try host.link(name), link.kind?.name == "veth" { try host.delete(name) }
+            // The other end goes with it. Another's of that name has another address.
+            guard let link = try host.link(name), link.kind?.name == "veth",
+                trace.hardwareAddress == nil || link.hardwareAddress == trace.hardwareAddress
+            else { break }
+            try host.apply(.deleteLink(index: link.index), tolerating: [ENODEV])
         case .addPort(let port, let name, _): try await openVSwitch.remove(port, from: name)
-        case .create(_, let interior, _): try inside?.delete(interior.name)
+        case .create(let kind, let interior, _):
+            // Without a number the command was killed while it made the interface.
+            guard let inside, let link = try inside.link(interior.name), link.kind?.name == kind.rawValue,
+                trace.interface == nil || trace.interface == link.index
+            else { break }
+            try inside.apply(.deleteLink(index: link.index), tolerating: [ENODEV])
         case .move(let name, let interior):
             if let inside {
                 try moveBack(name, interior, trace, from: inside)
@@ -101,7 +109,7 @@ extension StepExecutor {
             try host.apply(.addAddress(saved.address(on: link.index)), tolerating: [EEXIST])
         }
         let names = [link.index: name]
-        for saved in trace.routes {
+        for saved in trace.routes.inOrderOfNeed {
             guard let route = saved.route(names: names) else { continue }
             try host.apply(.addRoute(route), tolerating: [EEXIST])
         }

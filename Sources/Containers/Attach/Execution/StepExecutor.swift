@@ -22,6 +22,7 @@ struct StepExecutor: Sendable {
         case .setDefaultRoute(_, let gateway, _):
             let inside = try NamespaceNetwork("the container", namespace: container.handle.namespace)
             trace.routes = try DefaultRoute.observe(gateway, in: inside)
+        case .createPair: trace.hardwareAddress = .madeUp()
         default: break
         }
         return trace
@@ -56,11 +57,16 @@ struct StepExecutor: Sendable {
             try host.apply(
                 .createLink(
                     NewLink(
-                        name: name, kind: .veth(peer: peer), mtu: interior.mtu, isUp: true, controller: controller)))
+                        name: name, kind: .veth(peer: peer), mtu: interior.mtu,
+                        hardwareAddress: performed.trace.hardwareAddress, isUp: true, controller: controller)))
         case .addPort(let port, let name, let tag):
             try await openVSwitch.add(port, to: name, tag: tag, container: container)
         case .create(let kind, let interior, let lower):
+            // A request that fails has made nothing.
+            performed.trace.interface = 0
             try create(kind, interior, lower: lower, in: container)
+            performed.trace.interface = nil
+            performed.trace.interface = try inside.existing(interior.name).index
         case .move(let name, let interior): try move(name, interior, performed.trace, into: container, inside)
         case .addAddress(let name, let address):
             if address.address.isIPv6 {
@@ -80,9 +86,18 @@ struct StepExecutor: Sendable {
         case .setDefaultRoute(let name, let gateway, let isOnLink):
             try DefaultRoute.replace(on: name, gateway: gateway, isOnLink: isOnLink, in: inside)
         case .startDHCP(let name, let request, let hostName):
-            performed.trace.process = try await dhcp.start(
+            performed.trace.process = try dhcp.launch(
                 request, on: name, hostName: hostName, attachment: attachment, in: container)
         }
+    }
+
+    /// Waits for what a step began, once that is written down.
+    func wait(_ performed: PerformedStep, in container: ResolvedContainer) async throws(AttachError) {
+        guard case .startDHCP(let name, let request, _) = performed.step, let process = performed.trace.process else {
+            return
+        }
+        try await dhcp.waitForAddress(
+            on: name, of: process, isIPv6: request.options.contains("-6"), attachment: attachment, in: container)
     }
 
     private func create(

@@ -11,8 +11,10 @@ struct PerformedStep: Hashable, Codable, Sendable {
 struct StepTrace: Hashable, Codable, Sendable {
     /// Whether an interface was up.
     var wasUp = false
-    /// Of an interface that was moved.
+    /// Of an interface that was moved; of the host's end of a pair, the one that it is made with.
     var hardwareAddress: MACAddress?
+    /// The number of an interface that was made in the container; 0 when it could not be made.
+    var interface: Int32?
     /// Of an interface that was moved, in bytes.
     var mtu: UInt32?
     /// Of an interface that was moved.

@@ -37,7 +37,8 @@ extension AttachmentPlan {
             kind = .bridge
         } else if isSwitch {
             kind = .openVSwitch
-        } else if existing != nil {
+        } else if let existing {
+            try checkNoSwitch(existing, request, host)
             kind = request.isDirect ? .physical : .macvlan
         } else if let wanted = request.kind, [.bridge, .openVSwitch, .dummy].contains(wanted) {
             kind = wanted
@@ -64,11 +65,27 @@ extension AttachmentPlan {
             kind = wanted
         }
         if kind == .openVSwitch, host.switches == nil {
+            if let failure = host.switchesFailure {
+                throw AttachError("\(parent) would be an Open vSwitch, and \(failure)")
+            }
             throw AttachError(
                 "\(parent) would be an Open vSwitch, and ovs-vsctl is not installed",
                 remedy: "install openvswitch-switch, or take a name that begins with br for a bridge")
         }
         return kind
+    }
+
+    /// A macvlan on a switch that nobody could ask about would not be in the switch. Internal ports, which are no switches,
+    /// are told from them by the database alone; the interfaces of a switch in user space are taps.
+    private static func checkNoSwitch(
+        _ existing: HostSnapshot.Interface, _ request: AttachmentRequest, _ host: HostSnapshot
+    ) throws(AttachError) {
+        guard host.switches == nil, request.kind == nil else { return }
+        guard existing.kind == "openvswitch" || existing.kind == "tun" && host.switchesFailure != nil else { return }
+        throw AttachError(
+            "\(existing.name) may be an Open vSwitch, and "
+                + (host.switchesFailure ?? "ovs-vsctl is not installed; install it"),
+            remedy: "or say with --type what to take it for")
     }
 
     /// What does not go together.

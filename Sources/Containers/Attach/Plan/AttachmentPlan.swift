@@ -129,8 +129,3 @@ public struct AttachmentPlan: Hashable, Sendable {
         return InterfaceName("v\(name.text.prefix(14 - end.utf8.count))\(end)") ?? name
     }
 }
-
-extension IPv6Address {
-    /// RFC 4291: fe80::/10, always on the link.
-    fileprivate var isLinkLocal: Bool { bytes.first == 0xfe && bytes[1] & 0xc0 == 0x80 }
-}

@@ -8,11 +8,14 @@ public struct HostSnapshot: Hashable, Sendable {
     public var interfaces: [Interface]
     /// Open vSwitch's bridges; `nil` where `ovs-vsctl` is not installed.
     public var switches: Set<String>?
+    /// Why ``switches`` are not known although `ovs-vsctl` is there.
+    public var switchesFailure: String?
 
     /// All fields as given.
-    public init(interfaces: [Interface], switches: Set<String>? = nil) {
+    public init(interfaces: [Interface], switches: Set<String>? = nil, switchesFailure: String? = nil) {
         self.interfaces = interfaces
         self.switches = switches
+        self.switchesFailure = switchesFailure
     }
 
     /// An interface of the host.

@@ -18,6 +18,8 @@ struct AttachmentRecord: Hashable, Codable, Sendable {
     /// The namespace that counts as the host.
     var host: NamespaceIdentity?
     var target: Target?
+    /// Later attachments have higher numbers, and are undone first.
+    var sequence: UInt64?
     /// In order.
     var performed: [PerformedStep] = []
     /// Begun, and perhaps done.
@@ -85,6 +87,17 @@ struct AttachmentRecord: Hashable, Codable, Sendable {
         copy.performed = allSteps.filter { if case .addPort = $0.step { true } else { false } }
         copy.pending = nil
         copy.owned = owned.filter { $0.kind == .openVSwitch }
+        return copy
+    }
+
+    /// The same request, with nothing done for it.
+    var waiting: AttachmentRecord {
+        var copy = self
+        copy.state = .waiting
+        copy.performed = []
+        copy.pending = nil
+        copy.owned = []
+        copy.shared = []
         return copy
     }
 

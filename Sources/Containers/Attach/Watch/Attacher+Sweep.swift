@@ -14,29 +14,17 @@ extension Attacher {
     func sweep() async -> [Note] {
         var notes: [Note] = []
         store.removeUnfinished()
-        for record in store.load().records where isOurs(record) {
+        let records = store.load().records.sorted { ($0.sequence ?? 0) > ($1.sequence ?? 0) }
+        for record in records where isOurs(record) {
             let what = "\(record.request.name) of \(record.request.container)"
             switch record.state {
             case .waiting: continue
             case .attached where record.isTargetAlive: continue
             case .attached, .applying:
                 let wasBegun = record.state == .applying
-                let failures = await undo(record, isRollback: wasBegun)
+                let failures = await undo(record, isRollback: wasBegun, isReplaced: record.request.isKept)
                 notes += failures.map { Note(text: "\(what) cannot be undone: \($0)", isFailure: true) }
                 guard failures.isEmpty else { continue }
-                if record.request.isKept {
-                    var waiting = record
-                    waiting.state = .waiting
-                    waiting.performed = []
-                    waiting.pending = nil
-                    waiting.owned = []
-                    waiting.shared = []
-                    do {
-                        try store.save(waiting)
-                    } catch {
-                        notes.append(Note(text: "\(what): \(error)", isFailure: true))
-                    }
-                }
                 notes.append(
                     Note(
                         text: wasBegun
@@ -84,8 +72,12 @@ extension Attacher {
         } catch {
             return nil  // not there, or its engine is not
         }
-        guard candidate.process != 0 else { return nil }
-        return try await finder.resolve(record.request.container)
+        // A name without an engine may be another's by now, and a process number somebody else's.
+        guard candidate.process != 0, candidate.engine == record.target?.engine, candidate.engine != .pid else {
+            return nil
+        }
+        let container = try await finder.resolve(record.request.container)
+        return container.engine == record.target?.engine ? container : nil
     }
 
     /// - Returns: whether it had ended.

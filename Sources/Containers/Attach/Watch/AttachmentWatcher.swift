@@ -27,6 +27,25 @@ public struct AttachmentWatcher: Sendable {
     public func run(report: @Sendable (Attacher.Note) -> Void) async throws {
         let own = try await lock()
         defer { withExtendedLifetime(own) {} }
+        while !Task.isCancelled {
+            try await look(report)
+            if try leave(own) { return }
+        }
+    }
+
+    /// A command that attaches holds the store's lock, and after that starts a watcher unless one runs: what it has attached
+    /// is seen here, or it sees that this one has left.
+    ///
+    /// - Returns: whether there was nothing to watch.
+    private func leave(_ own: borrowing WatcherLock) throws -> Bool {
+        let lock = try attacher.store.lock()
+        defer { withExtendedLifetime(lock) {} }
+        guard endsWhenIdle, attacher.watched().isEmpty else { return false }
+        own.release()
+        return true
+    }
+
+    private func look(_ report: @Sendable (Attacher.Note) -> Void) async throws {
         let (wakes, waker) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let sources = try WakeSources(directory: attacher.store.directory, waker: waker)
         let events = EngineEvents(tool: attacher.tool, waker: waker)
@@ -80,6 +99,9 @@ public struct WatcherLock: ~Copyable {
     public init(_ attacher: Attacher) throws {
         descriptor = try Self.locked("\(attacher.store.directory)/watcher", in: attacher.store.directory)
     }
+
+    /// Lets another have it, while this process still runs.
+    func release() { flock(descriptor.rawValue, LOCK_UN) }
 
     private static func locked(_ path: String, in directory: String) throws -> OwnedDescriptor {
         try StateFile.makeDirectory(directory)
