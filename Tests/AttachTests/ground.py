@@ -106,8 +106,11 @@ class Ground:
 
     def container(self, name, command="sleep infinity"):
         """A process in a network namespace of its own: its number."""
+        # Until it is in its namespace, its number stands for the host's.
         return self.run(f"unshare --net --uts --fork --kill-child sh -c 'ip link set lo up; exec {command}' "
-                        f">/dev/null 2>&1 & sleep 0.1; echo $!")
+                        ">/dev/null 2>&1 & p=$!; "
+                        'until [ "$(readlink /proc/$p/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done; '
+                        "echo $p")
 
     def same(self, before):
         self.until("nothing is left", f"true", limit=0)

@@ -76,7 +76,7 @@ def docker(ground):
         raise Failure(f"listed: {listed}")
     # What a container's end takes along, with nobody's help.
     ground.run("docker kill mysql")
-    ground.until("mysql's interfaces are gone", "weft attach --list", r"\A(?!.*mysql)(?s:.*)\Z")
+    ground.until("mysql's interfaces are gone", "weft attach --list", r"(?s)\A(?!.*mysql).*\Z")
     ground.run("weft detach apache")
     ground.same(before)
     if ground.run("weft attach --list --json") != "[\n\n]":
@@ -92,8 +92,10 @@ def docker(ground):
         ground.until("it is attached again", "nsenter -t $(docker inspect -f '{{.State.Pid}}' apache) -n ip addr show eth1",
                      "192.168.1.1/24")
     # The engine goes and comes; a watcher that is killed is not missed by the next command.
-    ground.run("kill -9 $(pgrep -f '[a]ttach --watch'); docker kill apache; weft attach --no-watch br1 "
-               "pid:$(docker inspect -f '{{.State.Pid}}' mysql) 0/0 || true; ip link del br1 2>/dev/null || true")
+    other = ground.container("other")
+    ground.refused(f"weft attach --keep br1 pid:{other} 0/0", "--keep cannot follow")
+    ground.run("kill -9 $(pgrep -f '[a]ttach --watch'); docker kill apache; "
+               f"weft attach --no-watch br1 pid:{other} 0/0; weft detach pid:{other}")
     ground.run("weft detach apache")
     ground.same(before)
 

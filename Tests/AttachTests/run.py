@@ -35,6 +35,11 @@ def main():
             if arguments.all:
                 return 1
             continue
+        if name == "openvswitch" and not os.path.exists("/dev/net/tun"):
+            print(f"attach, {name}: skipped, a switch in user space needs /dev/net/tun")
+            if arguments.all:
+                return 1
+            continue
         ground = Ground(os.path.abspath(arguments.weft))
         try:
             part(ground)
