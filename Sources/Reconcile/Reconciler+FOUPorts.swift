@@ -91,7 +91,8 @@ extension Reconciler {
             // One that cannot be removed is looked at with the next audit; what is missing is looked at at once.
             if effect == .sets { mustRead = true }
             report.failures[.fouPort(key)] = "\(error)"
-            retries.noteFailure(.fouPort(key), error: "\(error)", isSurprise: false, now: now)
+            // Nobody tells when the program that has the port ends.
+            retries.noteFailure(.fouPort(key), error: "\(error)", isSurprise: false, limit: .seconds(2), now: now)
         }
     }
 

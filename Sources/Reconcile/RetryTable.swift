@@ -1,4 +1,4 @@
-/// When an object that the kernel refused is tried again: after 50 ms, and twice as long each time up to 30 s.
+/// When an object that the kernel refused is tried again: after 50 ms, and twice as long each time up to a limit.
 struct RetryTable {
     struct Entry {
         var attempts: Int
@@ -11,10 +11,11 @@ struct RetryTable {
     private(set) var entries: [ObjectKey: Entry] = [:]
 
     mutating func noteFailure(
-        _ object: ObjectKey, error: String, isSurprise: Bool, now: ContinuousClock.Instant
+        _ object: ObjectKey, error: String, isSurprise: Bool, limit: Duration = .seconds(30),
+        now: ContinuousClock.Instant
     ) {
         let attempts = (entries[object]?.attempts ?? 0) + 1
-        let delay = min(Duration.milliseconds(50) * (1 << min(attempts - 1, 12)), .seconds(30))
+        let delay = min(Duration.milliseconds(50) * (1 << min(attempts - 1, 12)), limit)
         entries[object] = Entry(attempts: attempts, notBefore: now + delay, error: error, isSurprise: isSurprise)
     }
 

@@ -148,18 +148,51 @@ public struct Preflight: Sendable {
 
     /// Whether the kernel has VXLAN, without making a device.
     private func checkVXLAN(_ report: inout Report) {
-        let release = (try? Sysctl.read("kernel/osrelease")) ?? ""
-        let isLoaded = access("/sys/module/vxlan", F_OK) == 0
-        let folder = "/lib/modules/\(release)"
-        let isThere = ["modules.builtin", "modules.dep"].contains { name in
-            (try? TextFile.read("\(folder)/\(name)", limit: 4 << 20))?.contains("/vxlan.ko") ?? false
-        }
-        if isLoaded || isThere {
+        if Self.missing(["vxlan"]).isEmpty {
             report.good("kernel", "has vxlan")
         } else {
-            report.note(
-                "kernel",
-                "vxlan is neither loaded nor in \(folder); unless it is built in, install the kernel's extra modules")
+            report.note("kernel", Self.advice(["vxlan"]))
+        }
+    }
+
+    /// The modules among these that are neither loaded nor on the disk.
+    private static func missing(_ modules: [String]) -> [String] {
+        let lists = ["modules.builtin", "modules.dep"].map { name in
+            (try? TextFile.read("\(moduleFolder)/\(name)", limit: 4 << 20)) ?? ""
+        }
+        return modules.filter { module in
+            access("/sys/module/\(module)", F_OK) != 0 && !lists.contains { $0.contains("/\(module).ko") }
+        }
+    }
+
+    private static var moduleFolder: String { "/lib/modules/\((try? Sysctl.read("kernel/osrelease")) ?? "")" }
+
+    private static func advice(_ missing: [String]) -> String {
+        "\(missing.joined(separator: ", ")) \(missing.count == 1 ? "is" : "are") neither loaded nor in \(moduleFolder); "
+            + "unless built in, install the kernel's extra modules"
+    }
+
+    /// The udp backend's plane, without making a tunnel to try it: a start may still find that the kernel refuses one.
+    private func checkPlane(_ config: NetworkConfig, _ host: inout HostFacts, _ report: inout Report) {
+        guard UDPBackend.mayUseKernel(config) else { return }
+        if let obstacle = KernelPlaneProbe.obstacle(to: config) {
+            host.kernelPlane = .unavailable(obstacle)
+            report.note("data plane", "userspace, since \(obstacle)")
+            return
+        }
+        let modules = ["fou", "ipip"]
+        let missing = Self.missing(modules)
+        let isNeeded = UDPBackend.needsKernel(config)
+        // One that is built in shows nowhere where the disk has no list of modules.
+        if missing.isEmpty || isNeeded {
+            host.kernelPlane = .available
+        } else {
+            host.kernelPlane = .unavailable(Self.advice(missing))
+        }
+        if missing.isEmpty {
+            report.good("data plane", "the kernel's: has \(modules.joined(separator: ", "))")
+        } else {
+            report.note("data plane", "\(isNeeded ? "the kernel's" : "userspace"): \(Self.advice(missing))")
         }
     }
 
@@ -188,7 +221,8 @@ public struct Preflight: Sendable {
         }
         let networks = [config.ipv4.map { "\($0.network)" }, config.ipv6.map { "\($0.network)" }].compactMap { $0 }
         report.good("config", "\(networks.joined(separator: ", ")), backend \(config.backendType)")
-        guard let host else { return }
+        guard var host else { return }
+        checkPlane(config, &host, &report)
         do {
             let backend = try BackendCatalogue.make(config: config, host: host)
             report.good("backend", "\(config.backendType) with MTU \(backend.mtu)")

@@ -131,7 +131,7 @@ import Testing
         }
         #expect(
             try error(#"{"Network":"10.5.0.0/16","Backend":{"Type":"udp","DataPlane":"kernel"}}"#)
-                == #"Backend.DataPlane is "kernel", but the kernel has no module fou; load the modules, or set it to "auto""#
+                == #"Backend.DataPlane is "kernel", but the kernel has no module fou; set it to "auto", or give the kernel what it lacks"#
         )
         host.mtu = 575
         #expect(try error(#"{"Network":"10.5.0.0/16"}"#)?.contains("MTU 575") == true)

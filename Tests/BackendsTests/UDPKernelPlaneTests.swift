@@ -85,7 +85,7 @@ import Testing
         #expect(try "\(Self.backend(auto).choice)" == "kernel, since the kernel has Foo-over-UDP")
         #expect(try "\(Self.backend(auto, without).choice)" == "userspace, since it has no Foo-over-UDP")
         let error = #expect(throws: BackendError.self) { try Self.backend(explicit, without) }
-        #expect(error?.description.contains("it has no Foo-over-UDP; load the modules") == true)
+        #expect(error?.description.contains("it has no Foo-over-UDP; set it to \"auto\"") == true)
         // After a failure half way, whatever the config says.
         var failed = Self.host
         failed.forcedPlane = UDPPlaneChoice(plane: .userspace, reason: "the kernel plane failed")

@@ -70,6 +70,13 @@ stop() { # NUMBER SIGNAL
     while kill -0 "$(cat "/run/h$1/pid")" 2>/dev/null; do sleep 0.05; done
 }
 
+hold() { # NUMBER PORT: a program that has a UDP port
+    ip netns exec "h$1" perl -MIO::Socket::INET -e '
+        $s = IO::Socket::INET->new(Proto => "udp", LocalPort => $ARGV[0]) or die "bind: $@"; sleep' "$2" </dev/null \
+        >/dev/null 2>&1 &
+    echo $! >"/run/h$1/holder"
+}
+
 ready() { # NUMBER
     ip netns exec "h$1" timeout 5 bash -c \
         'exec 3<>/dev/tcp/127.0.0.1/10244; printf "GET /readyz HTTP/1.0\r\n\r\n" >&3; cat <&3' | sed '1,/^\r$/d'

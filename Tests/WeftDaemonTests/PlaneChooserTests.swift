@@ -70,6 +70,18 @@ import Testing
         }
     }
 
+    @Test func aNetworkWithIPv6StaysInUserspace() throws {
+        let config = try NetworkConfig(
+            json: Array(#"{"EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fd00:10::/48"}"#.utf8))
+        var chooser = chooser()
+        let host = HostFacts(
+            interface: try #require(InterfaceName("eth0")), mtu: 1500, localIPv4: IPv4Address("172.30.0.11"),
+            localIPv6: IPv6Address("fd00:30::11"))
+        let choice = try UDPBackend(config: config, host: chooser.facts(host, for: config)).choice
+        #expect(choice.plane == .userspace && choice.reason.hasPrefix("the network has IPv6"))
+        #expect(kernel.journal.isEmpty)
+    }
+
     @Test func aFailureAtAStartGoesToUserspaceWhereItMay() throws {
         var chooser = chooser()
         let auto = try config("auto")

@@ -55,13 +55,19 @@ public struct UDPBackend: Backend {
         case (.kernel, .available): return UDPPlaneChoice(plane: .kernel, reason: "Backend.DataPlane says so")
         case (.kernel, .unavailable(let lack)):
             throw BackendError(
-                "Backend.DataPlane is \"kernel\", but \(lack); load the modules, or set it to \"auto\"")
+                "Backend.DataPlane is \"kernel\", but \(lack); set it to \"auto\", or give the kernel what it lacks")
         }
     }
 
     /// Whether the config leaves the kernel plane open, so that it is worth asking the kernel; false for bad options.
     public static func mayUseKernel(_ config: NetworkConfig) -> Bool {
         config.backendType == type && ((try? UDPOptions(config.backend))?.dataPlane ?? .userspace) != .userspace
+    }
+
+    /// Whether the config asks for the kernel plane and no other, so that a host whose kernel lacks it cannot take part;
+    /// false for bad options.
+    public static func needsKernel(_ config: NetworkConfig) -> Bool {
+        config.backendType == type && (try? UDPOptions(config.backend))?.dataPlane == .kernel
     }
 
     /// The config that the options were read from.

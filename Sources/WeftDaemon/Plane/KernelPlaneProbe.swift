@@ -2,6 +2,7 @@ import Backends
 import Glibc
 import IPNetwork
 import KernelState
+import Leases
 import LinuxSystem
 import Netlink
 import Reconcile
@@ -11,6 +12,14 @@ import Reconcile
 struct KernelPlaneProbe: Sendable {
     let kernel: any RouteNetlink
     let fou: any FOUNetlink
+
+    /// What keeps any host from the kernel plane with this config, in words that follow "since".
+    ///
+    /// Linux looks an IPv6 route's gateway up, "onlink" or not, and refuses one that is reached by another device than the
+    /// route's own ("Nexthop has invalid gateway or device mismatch", 6.1), which is every peer on the host's own link.
+    static func obstacle(to config: NetworkConfig) -> String? {
+        config.ipv6 == nil ? nil : "the network has IPv6, for which Linux refuses routes to peers on the same link"
+    }
 
     /// Loads the modules where that is allowed, makes a tunnel under a name of its own and deletes it. On a host that has
     /// the plane already nothing is made.

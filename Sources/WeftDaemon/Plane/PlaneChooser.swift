@@ -39,6 +39,7 @@ struct PlaneChooser: Sendable {
     /// Asked once for a Backend and its families: a plane that carries packets is not left for another because of a
     /// module that comes or goes, or a kernel that is busy.
     private mutating func support(for config: NetworkConfig) -> KernelPlaneSupport {
+        if let obstacle = KernelPlaneProbe.obstacle(to: config) { return .unavailable(obstacle) }
         let question = Question(backend: config.backend, ipv4: config.ipv4 != nil, ipv6: config.ipv6 != nil)
         if let known, known.question == question { return known.answer }
         do throws(NetlinkError) {
