@@ -282,7 +282,8 @@ def dual_stack(lab):
     lab.step("both families: the userspace plane on both hosts, with its reason")
     lab.run("for n in 1 2; do stop $n TERM; done; pkill -x flanneld || true; ip -all netns del; "
             "etcdctl --endpoints http://172.30.0.1:2379 del --prefix /coreos.com/network >/dev/null; rm -rf /run/h[123]; "
-            "for n in 1 2; do host $n; done; "
+            # A namespace's interfaces go some time after it.
+            "while ip -o link | grep -q ': up[0-9]@'; do sleep 0.1; done; for n in 1 2; do host $n; done; "
             """put config '{"EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fd00:10::/48",
                 "Backend":{"Type":"udp"}}'""")
     for number in (1, 2):
