@@ -11,7 +11,8 @@ extension EtcdTests {
     @Suite(.timeLimit(.minutes(10))) struct AutoStoreTests {
         private func store(_ urls: [String], prefix: String, logs: LogLines? = nil) throws -> AutoSubnetStore {
             AutoSubnetStore(
-                configuration: try EtcdConfiguration(endpoints: urls, prefix: prefix),
+                configuration: try EtcdConfiguration(
+                    endpoints: urls, prefix: prefix, requestTimeout: longRequestTimeout),
                 logger: logs?.logger ?? Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
                 lookInterval: .milliseconds(100))
         }

@@ -155,18 +155,8 @@ import Tunnel
         for _ in 0..<3 {
             await tunnels[0].stop()
             #expect(try index() == before)
-            // Only the tunnel: address, routes and state of the device must have stayed.
-            let configuration = try lab.configuration(1)
-            let table = try lab.table(1)
-            // A child that another test is starting holds the port until its exec.
-            for attempt in 1... {
-                do {
-                    tunnels[0] = try namespace.run { try Tunnel(configuration, nextHops: table) }
-                    break
-                } catch TunnelError.socket(_, _, let cause) where cause.code == EADDRINUSE && attempt < 500 {
-                    try await Task.sleep(for: .milliseconds(10))
-                }
-            }
+            // Address, routes and state of the device must have stayed.
+            tunnels[0] = try lab.attach(1, lab.configuration(1), lab.table(1))
             try stream.transfer(1 << 20)
         }
         await stop(tunnels)
@@ -196,10 +186,10 @@ import Tunnel
         await (try lab.start(1, lab.configuration(1), lab.table(1))).stop()
         // Each time the port and the device are free again at once.
         let before = descriptors()
-        for _ in 0..<20 { await (try lab.start(1, lab.configuration(1), lab.table(1))).stop() }
-        // The stop event goes with the last thread.
+        for _ in 0..<100 { await (try lab.attach(1, lab.configuration(1), lab.table(1))).stop() }
+        // The stop event goes with the last thread. Other tests open and close descriptors meanwhile, but not 50.
         for _ in 0..<1000 where descriptors() > before { usleep(10_000) }
-        #expect(descriptors() <= before)
+        #expect(descriptors() < before + 50)
     }
 
     @Test func whatIsInTheWayIsNamed() async throws {
