@@ -118,7 +118,10 @@ final class TwoHosts: Sendable {
             do {
                 return try NetworkNamespace(named: hosts[host - 1]).run { try Tunnel(configuration, nextHops: table) }
             } catch TunnelError.socket(_, _, let cause) where cause.code == EADDRINUSE {
-                // A child that another test is starting holds the port of the one before until its exec.
+                // A child that another test is starting holds the port of the one before until its exec,
+                usleep(10_000)
+            } catch TunnelError.device(_, let cause) where cause.code == EBUSY {
+                // or the device.
                 usleep(10_000)
             }
         }
