@@ -62,8 +62,10 @@ def start_flanneld(host, _, options):
     host.start(options.flanneld)
     for _ in range(200):
         if host.subnet():
-            return
+            break
         time.sleep(0.05)
+    # It misses the leases that are made while it begins to watch.
+    time.sleep(1)
 
 
 STARTS = {"tunnel": start_tunnel, "flanneld": start_flanneld, "vxlan": start_vxlan}
