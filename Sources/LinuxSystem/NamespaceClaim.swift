@@ -15,17 +15,16 @@ public struct NamespaceClaim: ~Copyable, Sendable {
     }
 
     /// The longest name in bytes.
-    public static let longestName = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
+    public static let longestName = UnixAddress.longest
 
     /// Claims `name` in the network namespace of this thread.
     ///
     /// - Throws: ``SystemCallError``: EADDRINUSE when it is held, ENAMETOOLONG above ``longestName`` bytes.
     public init(_ name: String) throws(SystemCallError) {
+        let address = try UnixAddress(abstract: name)
         let socket = try Self.socket(name)
         let number = socket.rawValue
-        _ = try Self.withAddress(of: name) { address, length throws(SystemCallError) in
-            try systemCall("bind", name) { bind(number, address, length) }
-        }
+        try systemCall("bind", name) { address.withSocketAddress { bind(number, $0, $1) } }
         // So that others can ask who holds the name.
         try systemCall("listen", name) { listen(number, 128) }
         descriptor = socket
@@ -33,12 +32,10 @@ public struct NamespaceClaim: ~Copyable, Sendable {
 
     /// Who holds `name`, or `nil` when nobody does or it cannot be told.
     public static func holder(of name: String) -> Holder? {
-        guard let socket = try? socket(name) else { return nil }
+        guard let address = try? UnixAddress(abstract: name), let socket = try? socket(name) else { return nil }
         let number = socket.rawValue
         guard
-            (try? withAddress(of: name) { address, length throws(SystemCallError) in
-                try systemCall("connect", name) { connect(number, address, length) }
-            }) != nil
+            (try? systemCall("connect", name) { address.withSocketAddress { connect(number, $0, $1) } }) != nil
         else { return nil }
         // struct ucred: pid, uid, gid.
         var credentials: [UInt32] = [0, 0, 0]
@@ -58,33 +55,6 @@ public struct NamespaceClaim: ~Copyable, Sendable {
     }
 
     private static func socket(_ name: String) throws(SystemCallError) -> OwnedDescriptor {
-        let kind = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        return OwnedDescriptor(owning: try systemCall("socket", name) { Glibc.socket(AF_UNIX, kind, 0) })
-    }
-
-    private static func withAddress<Result>(
-        of name: String, _ body: (UnsafePointer<sockaddr>, socklen_t) throws(SystemCallError) -> Result
-    ) throws(SystemCallError) -> Result {
-        let bytes = Array(name.utf8)
-        guard bytes.count <= longestName else {
-            throw SystemCallError(code: ENAMETOOLONG, call: "bind", subject: name)
-        }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        // The first byte stays zero.
-        withUnsafeMutableBytes(of: &address.sun_path) { path in
-            for (index, byte) in bytes.enumerated() { path[index + 1] = byte }
-        }
-        let length = socklen_t(MemoryLayout<sa_family_t>.size + 1 + bytes.count)
-        let outcome: Swift.Result<Result, SystemCallError> = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                do throws(SystemCallError) {
-                    return .success(try body(address, length))
-                } catch {
-                    return .failure(error)
-                }
-            }
-        }
-        return try outcome.get()
+        try UnixAddress.socket(CInt(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), name)
     }
 }

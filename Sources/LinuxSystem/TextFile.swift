@@ -33,8 +33,7 @@ public enum TextFile {
     ///
     /// - Throws: ``SystemCallError`` naming the path; then the file is as it was.
     public static func replace(_ path: String, with text: String) throws(SystemCallError) {
-        let folder = path.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
-        if !folder.isEmpty, access(folder, F_OK) != 0 { try systemCall("mkdir", folder) { mkdir(folder, 0o755) } }
+        try Folder.make(for: path)
         let temporary = "\(path).\(getpid())"
         do throws(SystemCallError) {
             try put(text, in: temporary)

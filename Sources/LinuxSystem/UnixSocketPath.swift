@@ -13,8 +13,7 @@ public struct UnixSocketPath: Hashable, Sendable {
     ///
     /// - Throws: ``SystemCallError``, EADDRINUSE when another process listens.
     public func prepare() throws(SystemCallError) {
-        let folder = path.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
-        if !folder.isEmpty, access(folder, F_OK) != 0 { try systemCall("mkdir", folder) { mkdir(folder, 0o755) } }
+        try Folder.make(for: path)
         if try isListening() { throw SystemCallError(code: EADDRINUSE, call: "bind", subject: path) }
     }
 
@@ -25,23 +24,9 @@ public struct UnixSocketPath: Hashable, Sendable {
     ///
     /// - Throws: ``SystemCallError`` for a path that no socket can have.
     public func isListening() throws(SystemCallError) -> Bool {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw SystemCallError(code: ENAMETOOLONG, call: "bind", subject: path)
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        let descriptor = OwnedDescriptor(
-            owning: try systemCall("socket", path) {
-                socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
-            })
-        let raw = descriptor.rawValue
-        return withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                // EAGAIN: its queue is full, so somebody is there.
-                connect(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0 || errno == EAGAIN
-            }
-        }
+        let address = try UnixAddress(path: path)
+        let socket = try UnixAddress.socket(CInt(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), path)
+        // EAGAIN: its queue is full, so somebody is there.
+        return address.withSocketAddress { connect(socket.rawValue, $0, $1) == 0 || errno == EAGAIN }
     }
 }

@@ -14,16 +14,7 @@ struct DaemonSocket: Sendable {
 
     /// The sockets of the daemons on this host, by name.
     static func all(in folder: String = folder) -> [DaemonSocket] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var paths: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name.hasSuffix(".sock") { paths.append("\(folder)/\(name)") }
-        }
-        return paths.sorted().map(DaemonSocket.init)
+        Folder.names(in: folder).filter { $0.hasSuffix(".sock") }.sorted().map { DaemonSocket(path: "\(folder)/\($0)") }
     }
 
     /// Asks the daemon.

@@ -17,28 +17,18 @@ public struct ServiceNotifier: Sendable {
     public func stopping() { send("STOPPING=1") }
 
     private func send(_ message: String) {
-        guard let address, address.hasPrefix("/") || address.hasPrefix("@") else { return }
-        var socketAddress = sockaddr_un()
-        socketAddress.sun_family = sa_family_t(AF_UNIX)
-        var bytes = Array(address.utf8)
-        // A leading @ stands for the zero byte of the abstract namespace.
-        if bytes[0] == UInt8(ascii: "@") { bytes[0] = 0 }
-        guard bytes.count < MemoryLayout.size(ofValue: socketAddress.sun_path) else { return }
-        withUnsafeMutableBytes(of: &socketAddress.sun_path) { $0.copyBytes(from: bytes) }
-        guard
-            let descriptor = try? systemCall(
-                "socket", address,
-                {
-                    socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-                })
+        guard let address, let target = Self.target(address),
+            let socket = try? UnixAddress.socket(CInt(SOCK_DGRAM.rawValue), address)
         else { return }
-        let owner = OwnedDescriptor(owning: descriptor)
-        let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
         let text = Array(message.utf8)
-        _ = withUnsafePointer(to: &socketAddress) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(owner.rawValue, text, text.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT), $0, length)
-            }
+        _ = target.withSocketAddress { address, length in
+            sendto(socket.rawValue, text, text.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT), address, length)
         }
+    }
+
+    /// A leading @ stands for the zero byte of a name without a file.
+    private static func target(_ address: String) -> UnixAddress? {
+        if address.hasPrefix("@") { return try? UnixAddress(abstract: String(address.dropFirst())) }
+        return address.hasPrefix("/") ? try? UnixAddress(path: address) : nil
     }
 }

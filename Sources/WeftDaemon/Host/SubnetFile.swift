@@ -59,8 +59,5 @@ public struct SubnetFile: Hashable, Sendable {
     public func write(_ text: String) throws(SystemCallError) { try TextFile.replace(path, with: text) }
 
     /// Makes its folder if there is none and it can be made; that it cannot is told when the file is written.
-    func makeFolder() {
-        let folder = path.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
-        if !folder.isEmpty { mkdir(folder, 0o755) }
-    }
+    func makeFolder() { try? Folder.make(for: path) }
 }

@@ -42,26 +42,13 @@ enum ResourceHolder {
 
     /// The first other process with a descriptor that `isHeld` is true of.
     private static func process(_ isHeld: (_ folder: String, _ descriptor: String) -> Bool) -> String? {
-        for pid in entries("/proc") where Int32(pid).map({ $0 != getpid() }) ?? false {
+        for pid in Folder.names(in: "/proc") where Int32(pid).map({ $0 != getpid() }) ?? false {
             let folder = "/proc/\(pid)"
-            guard entries("\(folder)/fd").contains(where: { isHeld(folder, $0) }) else { continue }
+            guard Folder.names(in: "\(folder)/fd").contains(where: { isHeld(folder, $0) }) else { continue }
             let name = (try? TextFile.read("\(folder)/comm", limit: 64))?.prefix { $0 != "\n" } ?? "a process"
             return "\(name) (pid \(pid))"
         }
         return nil
-    }
-
-    private static func entries(_ folder: String) -> [String] {
-        guard let stream = opendir(folder) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names
     }
 
     private static func link(_ path: String) -> String? {
