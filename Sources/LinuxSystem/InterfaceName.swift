@@ -13,6 +13,10 @@ public struct InterfaceName: Hashable, Comparable, Sendable {
         self.text = String(text)
     }
 
+    /// A name that stands in the source: it is not checked, so that there is nothing to fail. One that the kernel would not
+    /// take is refused by the kernel.
+    public init(known text: StaticString) { self.text = "\(text)" }
+
     /// By characters, so `eth10` is before `eth2`.
     public static func < (lhs: Self, rhs: Self) -> Bool { lhs.text < rhs.text }
 }

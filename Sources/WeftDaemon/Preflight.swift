@@ -100,7 +100,7 @@ public struct Preflight: Sendable {
         let path = configuration.subnetFile
         var folder = path
         repeat {
-            folder = folder.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
+            folder = Folder.of(folder)
         } while !folder.isEmpty
             && access(folder, F_OK) != 0
         if access(folder.isEmpty ? "/" : folder, W_OK) == 0 {
@@ -175,8 +175,7 @@ public struct Preflight: Sendable {
     /// The udp backend's plane, without making a tunnel to try it: a start may still find that the kernel refuses one.
     private func checkPlane(_ config: NetworkConfig, _ host: inout HostFacts, _ report: inout Report) {
         guard UDPBackend.mayUseKernel(config) else { return }
-        if let obstacle = KernelPlaneProbe.obstacle(to: config) {
-            host.kernelPlane = .unavailable(obstacle)
+        if let obstacle = UDPBackend.kernelObstacle(to: config) {
             report.note("data plane", "userspace, since \(obstacle)")
             return
         }

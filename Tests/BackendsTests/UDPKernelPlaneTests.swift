@@ -33,27 +33,6 @@ import Testing
                 #"{"Network":"10.5.0.0/16","Backend":{"Type":"udp","Port":7890,"DataPlane":"kernel","PeerCheck":false}}"#,
             peers: [UDPBackendTests.peer],
             expected: ipv4.replacing("8285", with: "7890").replacing("\ncheck sources on flannel0", with: "")),
-        .init(
-            testDescription: "dual stack: each family has a port and a tunnel of its own",
-            config: #"{"EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fd00:10::/48"}"#,
-            own: "10.5.19.0-24&fd00:10:0:19::-64",
-            peers: [
-                try! BackendTests.lease(
-                    "10.5.34.0-24&fd00:10:0:34::-64", #"{"PublicIP":"172.30.0.12","PublicIPv6":"2001:db8::12"}"#)
-            ],
-            expected: """
-                fou port 8285 -6 ipproto 41
-                fou port 8285 ipproto 4
-                link flannel0 mtu 1452 ipip local 172.30.0.11 encap fou encap-dport 8285
-                link flannel0-v6 mtu 1452 ip6tnl local 2001:db8::11 encap fou encap-dport 8285
-                address 10.5.19.0/32 dev flannel0
-                address fd00:10:0:19::/128 dev flannel0-v6
-                route 10.5.0.0/16 dev flannel0
-                route 10.5.34.0/24 via 172.30.0.12 dev flannel0 onlink
-                route fd00:10::/48 dev flannel0-v6
-                route fd00:10:0:34::/64 via 2001:db8::12 dev flannel0-v6 onlink
-                check sources on flannel0
-                """),
     ]
 
     private static func backend(_ config: String, _ host: HostFacts = host) throws -> UDPBackend {
@@ -70,11 +49,23 @@ import Testing
         let kernel = try Self.backend(#"{"Network":"10.5.0.0/16"}"#)
         let userspace = try Self.backend(#"{"Network":"10.5.0.0/16","Backend":{"Type":"udp","DataPlane":"userspace"}}"#)
         #expect(kernel.ownInterfaces == userspace.ownInterfaces && kernel.ownPorts == userspace.ownPorts)
-        #expect(kernel.formerInterfaces == userspace.formerInterfaces && kernel.formerInterfaces.count == 2)
+        #expect(
+            kernel.formerInterfaces == userspace.formerInterfaces && kernel.formerInterfaces == kernel.ownInterfaces)
         #expect(kernel.mtu == userspace.mtu)
-        let dual = try Self.backend(
-            #"{"EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fd00:10::/48"}"#)
-        #expect(dual.ownInterfaces.count == 2 && dual.ownPorts.count == 2)
+    }
+
+    /// Whatever the host's kernel has: also where a lease is claimed, before the kernel is asked.
+    @Test(arguments: [
+        #""EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fd00:10::/48""#,
+        #""EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00:10::/48""#,
+    ])
+    func aNetworkWithIPv6StaysInUserspace(_ network: String) throws {
+        let auto = try Self.backend("{\(network)}")
+        #expect(auto.choice.plane == .userspace && auto.choice.reason.contains("the network has IPv6"))
+        let error = #expect(throws: BackendError.self) {
+            try Self.backend(#"{\#(network),"Backend":{"Type":"udp","DataPlane":"kernel"}}"#)
+        }
+        #expect(error?.description.contains("the network has IPv6") == true)
     }
 
     @Test func theChoiceIsExplained() throws {

@@ -5,16 +5,12 @@ import LinuxSystem
 
 /// Bare IP packets in UDP datagrams, one in each, as flannel's udp backend: what works on every network, and the default.
 ///
-/// An inner packet goes over the outer family that is its own, to the PublicIP or PublicIPv6 that the peer publishes. So
-/// do a kernel's Foo-over-UDP ports, which know one inner and one outer family each.
+/// An inner packet goes over the outer family that is its own, to the PublicIP or PublicIPv6 that the peer publishes.
 public struct UDPBackend: Backend {
     /// flannel's name for it.
     public static let type = "udp"
     /// flannel's name for its TUN device, with the first free number, which is 0.
-    public static let interface = {
-        guard let name = InterfaceName("flannel0") else { preconditionFailure("eight letters are a name") }
-        return name
-    }()
+    public static let interface = InterfaceName(known: "flannel0")
 
     /// What carries the packets on this host.
     public let choice: UDPPlaneChoice
@@ -33,7 +29,11 @@ public struct UDPBackend: Backend {
         } catch {
             throw BackendError("\(error)")
         }
-        if let forced = host.forcedPlane { choice = forced } else { choice = try Self.choose(options.dataPlane, host) }
+        if let forced = host.forcedPlane {
+            choice = forced
+        } else {
+            choice = try Self.choose(options.dataPlane, config, host)
+        }
         guard config.ipv4 == nil || host.localIPv4 != nil else { throw .missingAddress(of: "IPv4", on: host.interface) }
         guard config.ipv6 == nil || host.localIPv6 != nil else { throw .missingAddress(of: "IPv6", on: host.interface) }
         // Below 1280 the kernel takes IPv6 off an interface (RFC 8200, section 5).
@@ -46,9 +46,9 @@ public struct UDPBackend: Backend {
     }
 
     private static func choose(
-        _ wanted: UDPOptions.DataPlane, _ host: HostFacts
+        _ wanted: UDPOptions.DataPlane, _ config: NetworkConfig, _ host: HostFacts
     ) throws(BackendError) -> UDPPlaneChoice {
-        switch (wanted, host.kernelPlane) {
+        switch (wanted, kernelObstacle(to: config).map(KernelPlaneSupport.unavailable) ?? host.kernelPlane) {
         case (.userspace, _): return UDPPlaneChoice(plane: .userspace, reason: "Backend.DataPlane says so")
         case (.auto, .unavailable(let lack)): return UDPPlaneChoice(plane: .userspace, reason: lack)
         case (.auto, .available): return UDPPlaneChoice(plane: .kernel, reason: "the kernel has Foo-over-UDP")
@@ -57,6 +57,14 @@ public struct UDPBackend: Backend {
             throw BackendError(
                 "Backend.DataPlane is \"kernel\", but \(lack); set it to \"auto\", or give the kernel what it lacks")
         }
+    }
+
+    /// What keeps every host from the kernel plane with this config, in words that follow "since".
+    ///
+    /// Linux looks an IPv6 route's gateway up, "onlink" or not, and refuses one that is reached by another device than the
+    /// route's own ("Nexthop has invalid gateway or device mismatch", 6.1), which is every peer on the host's own link.
+    public static func kernelObstacle(to config: NetworkConfig) -> String? {
+        config.ipv6 == nil ? nil : "the network has IPv6, for which Linux refuses routes to peers on the same link"
     }
 
     /// Whether the config leaves the kernel plane open, so that it is worth asking the kernel; false for bad options.
@@ -83,12 +91,8 @@ public struct UDPBackend: Backend {
     /// In bytes: the external interface's less the outer headers, those of IPv6 where the network has it.
     public var mtu: UInt32 { host.mtu - (config.ipv6 == nil ? Self.overheadIPv4 : Self.overheadIPv6) }
 
-    /// In userspace one device for both families, in the kernel one for each.
-    public var ownInterfaces: Set<InterfaceName> {
-        guard choice.plane == .kernel else { return [Self.interface] }
-        let families = [config.ipv4 == nil ? nil : false, config.ipv6 == nil ? nil : true].compactMap { $0 }
-        return Set(families.map(Self.kernelInterface))
-    }
+    /// One device, in either plane.
+    public var ownInterfaces: Set<InterfaceName> { [Self.interface] }
 
     /// The public addresses alone: udp publishes no backend type and no data.
     public func attributes(for key: SubnetKey, existing: Lease?) -> LeaseAttributes {

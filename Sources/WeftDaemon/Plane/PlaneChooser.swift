@@ -17,7 +17,7 @@ struct PlaneChooser: Sendable {
     /// What takes the place of a plane that failed, until the config's Backend is another.
     private var fallback: (backend: JSONValue, choice: UDPPlaneChoice)?
     private var hasLooked = false
-    private var known: (question: Question, answer: KernelPlaneSupport)?
+    private var known: (backend: JSONValue, answer: KernelPlaneSupport)?
 
     init(probe: KernelPlaneProbe, health: HealthBoard, logger: Logger) {
         self.probe = probe
@@ -30,31 +30,23 @@ struct PlaneChooser: Sendable {
         if fallback?.backend != config.backend { fallback = nil }
         var host = host
         host.forcedPlane = fallback?.choice
-        if fallback == nil, UDPBackend.mayUseKernel(config) {
+        if fallback == nil, UDPBackend.mayUseKernel(config), UDPBackend.kernelObstacle(to: config) == nil {
             host.kernelPlane = support(for: config)
         }
         return host
     }
 
-    /// Asked once for a Backend and its families: a plane that carries packets is not left for another because of a
+    /// Asked once for a Backend: a plane that carries packets is not left for another because of a
     /// module that comes or goes, or a kernel that is busy.
     private mutating func support(for config: NetworkConfig) -> KernelPlaneSupport {
-        if let obstacle = KernelPlaneProbe.obstacle(to: config) { return .unavailable(obstacle) }
-        let question = Question(backend: config.backend, ipv4: config.ipv4 != nil, ipv6: config.ipv6 != nil)
-        if let known, known.question == question { return known.answer }
+        if let known, known.backend == config.backend { return known.answer }
         do throws(NetlinkError) {
-            let answer = try probe.support(ipv4: question.ipv4, ipv6: question.ipv6)
-            known = (question, answer)
+            let answer = try probe.support()
+            known = (config.backend, answer)
             return answer
         } catch {
             return known?.answer ?? .unavailable("the kernel cannot be asked: \(error)")
         }
-    }
-
-    private struct Question: Hashable {
-        let backend: JSONValue
-        let ipv4: Bool
-        let ipv6: Bool
     }
 
     /// What an earlier process's kernel plane left behind; at the first call alone.

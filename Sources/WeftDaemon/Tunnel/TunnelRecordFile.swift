@@ -10,8 +10,7 @@ struct TunnelRecordFile: Sendable {
     let registry: String
 
     init(_ configuration: DaemonConfiguration) {
-        let folder = configuration.subnetFile.split(separator: "/").dropLast().reduce(into: "") { $0 += "/\($1)" }
-        path = "\(folder)/weft-tunnel"
+        path = "\(Folder.of(configuration.subnetFile))/weft-tunnel"
         let words = configuration.etcdEndpoints.sorted() + [configuration.etcdPrefix]
         registry = String(words.joined(separator: " ").map { $0.isNewline ? " " : $0 })
     }
@@ -23,7 +22,7 @@ struct TunnelRecordFile: Sendable {
             let text = try? TextFile.read(path, limit: TunnelRecord.sizeLimit, isOwn: true),
             let record = TunnelRecord(text),
             record.boot == TunnelRecord.currentBoot, record.registry == registry,
-            UDPBackend.interfaces.contains(record.spec.device)
+            record.spec.device == UDPBackend.interface
         else { return nil }
         return record
     }

@@ -47,7 +47,7 @@ public struct AttachmentRequest: Hashable, Codable, Sendable {
     }
 
     /// `eth1`, as pipework has it.
-    public static var usualName: InterfaceName { InterfaceName.ethernet1 }
+    public static let usualName = InterfaceName(known: "eth1")
 
     /// The host's interface, bridge or switch.
     public enum Parent: Hashable, Codable, Sendable {
@@ -74,12 +74,4 @@ public struct AttachmentRequest: Hashable, Codable, Sendable {
         case fixed([FixedAddress])
         case dhcp(DHCPRequest)
     }
-}
-
-extension InterfaceName {
-    /// The usual second interface of a container. The name is a valid one, so the placeholder is never made.
-    static let ethernet1: InterfaceName = {
-        guard let name = InterfaceName("eth1") else { preconditionFailure("eth1 is a valid name") }
-        return name
-    }()
 }
